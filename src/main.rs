@@ -1,0 +1,3 @@
+//! Takes bare Linux hosts to a Kafka Connect cluster.
+
+fn main() {}

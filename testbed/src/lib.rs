@@ -1,0 +1,1 @@
+//! Starts the real things that tests need, and cleans up after itself.

@@ -1,0 +1,1 @@
+//! Tests of the built programs against the real things.

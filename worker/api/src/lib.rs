@@ -1,0 +1,1 @@
+//! What the author of a connector, converter or transform sees.

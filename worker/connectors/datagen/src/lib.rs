@@ -1,0 +1,1 @@
+//! Datagen source: io.confluent.kafka.connect.datagen.DatagenConnector.

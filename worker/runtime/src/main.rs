@@ -1,0 +1,3 @@
+//! Kafka Connect in Rust.
+
+fn main() {}

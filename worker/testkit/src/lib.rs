@@ -1,0 +1,1 @@
+//! The compliance suite that every connector runs.
