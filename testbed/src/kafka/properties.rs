@@ -1,0 +1,103 @@
+//! The properties file of one node.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::{KafkaSpec, Security};
+use crate::certificates::Leaf;
+
+/// Where a node listens, and under which name clients reach it.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoints {
+    pub(super) id: u16,
+    /// The address it binds.
+    pub(super) bind: String,
+    /// The name that clients are told.
+    pub(super) advertised: String,
+    /// The address that the other nodes use.
+    pub(super) internal: String,
+    pub(super) client_port: u16,
+    pub(super) internal_port: u16,
+    pub(super) controller_port: u16,
+}
+
+/// `server.properties` of the node `own` among `all`.
+pub(super) fn render(
+    spec: &KafkaSpec,
+    own: &Endpoints,
+    all: &[Endpoints],
+    data: &Path,
+    certificate: Option<&Leaf>,
+) -> String {
+    let voters: Vec<String> =
+        all.iter().map(|node| format!("{}@{}:{}", node.id, node.internal, node.controller_port)).collect();
+    let client_protocol = match spec.security {
+        Security::Plaintext => "PLAINTEXT",
+        Security::SaslSsl { .. } => "SASL_SSL",
+    };
+    let replication = all.len().min(3);
+    let Endpoints { id, bind, advertised, internal, client_port, internal_port, controller_port } = own;
+    let mut rows = vec![
+        ("process.roles".to_owned(), "broker,controller".to_owned()),
+        ("node.id".to_owned(), id.to_string()),
+        ("controller.quorum.voters".to_owned(), voters.join(",")),
+        (
+            "listeners".to_owned(),
+            format!(
+                "CLIENT://{bind}:{client_port},INTERNAL://{bind}:{internal_port},CONTROLLER://{bind}:{controller_port}"
+            ),
+        ),
+        (
+            "advertised.listeners".to_owned(),
+            format!("CLIENT://{advertised}:{client_port},INTERNAL://{internal}:{internal_port}"),
+        ),
+        (
+            "listener.security.protocol.map".to_owned(),
+            format!("CLIENT:{client_protocol},INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+        ),
+        ("inter.broker.listener.name".to_owned(), "INTERNAL".to_owned()),
+        ("controller.listener.names".to_owned(), "CONTROLLER".to_owned()),
+        ("log.dirs".to_owned(), data.display().to_string()),
+        ("auto.create.topics.enable".to_owned(), "false".to_owned()),
+        ("group.initial.rebalance.delay.ms".to_owned(), "0".to_owned()),
+        ("default.replication.factor".to_owned(), replication.to_string()),
+        ("min.insync.replicas".to_owned(), replication.min(2).to_string()),
+        ("offsets.topic.num.partitions".to_owned(), "5".to_owned()),
+        ("offsets.topic.replication.factor".to_owned(), replication.to_string()),
+        ("transaction.state.log.num.partitions".to_owned(), "5".to_owned()),
+        ("transaction.state.log.replication.factor".to_owned(), replication.to_string()),
+        ("transaction.state.log.min.isr".to_owned(), replication.min(2).to_string()),
+        // The index files of a test's many small partitions, not the default 10 MiB each.
+        ("log.index.size.max.bytes".to_owned(), "1048576".to_owned()),
+    ];
+    if let Some(leaf) = certificate {
+        let listener = "listener.name.client";
+        rows.extend([
+            ("sasl.enabled.mechanisms".to_owned(), "SCRAM-SHA-512".to_owned()),
+            (
+                format!("{listener}.scram-sha-512.sasl.jaas.config"),
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;".to_owned(),
+            ),
+            (format!("{listener}.ssl.keystore.type"), "PEM".to_owned()),
+            (format!("{listener}.ssl.keystore.location"), leaf.key_and_chain.display().to_string()),
+        ]);
+    }
+    if spec.acls {
+        rows.extend([
+            (
+                "authorizer.class.name".to_owned(),
+                "org.apache.kafka.metadata.authorizer.StandardAuthorizer".to_owned(),
+            ),
+            ("super.users".to_owned(), "User:admin;User:ANONYMOUS".to_owned()),
+        ]);
+    }
+    for (key, value) in &spec.properties {
+        rows.retain(|(present, _)| present != key);
+        rows.push((key.clone(), value.clone()));
+    }
+    let mut text = String::new();
+    for (key, value) in rows {
+        writeln!(text, "{key}={value}").expect("writing to a string cannot fail");
+    }
+    text
+}

@@ -1,0 +1,16 @@
+# Waits until the owner of a test bed has ended, then removes what is marked as its own.
+# Arguments: label, owner, the owner's folder, the folder of locks. The owner holds the other end of stdin.
+label=$1 owner=$2 dir=$3 locks=$4
+read -r _
+
+if command -v docker >/dev/null && docker info >/dev/null 2>&1; then
+    docker ps --all --quiet --filter "label=$label=$owner" | xargs -r docker rm --force --volumes
+    docker network ls --quiet --filter "label=$label=$owner" | xargs -r docker network rm
+fi
+
+# The owner's processes are ended by their own supervisors at this same moment; until then they may still write.
+tries=0
+until rm -rf -- "$dir" || [ "$tries" -ge 50 ]; do
+    tries=$((tries + 1))
+    sleep 0.1
+done
