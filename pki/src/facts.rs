@@ -116,9 +116,7 @@ impl CertificateFacts {
     ///
     /// Anything that cannot be verified (an unknown algorithm, bytes that are no certificate) is a no.
     pub fn is_issued_by(&self, issuer: &CertificateDer<'_>) -> bool {
-        let (Ok(own), Ok(issuer)) = (parse(&self.der), parse(issuer)) else { return false };
-        own.issuer().as_raw() == issuer.subject().as_raw()
-            && own.verify_signature(Some(issuer.public_key())).is_ok()
+        link(&self.der, issuer) == Link::Verified
     }
 
     /// Whether the certificate was signed with its own key.
@@ -164,12 +162,34 @@ impl fmt::Display for KeyAlgorithm {
     }
 }
 
+/// How a certificate stands to a possible issuer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// The issuer's name and key made the signature.
+    Verified,
+    /// The name is right, and the signature of a kind that cannot be verified here.
+    Named,
+    None,
+}
+
+pub(crate) fn link(certificate: &CertificateDer<'_>, issuer: &CertificateDer<'_>) -> Link {
+    let (Ok(own), Ok(issuer)) = (parse(certificate), parse(issuer)) else { return Link::None };
+    if own.issuer().as_raw() != issuer.subject().as_raw() {
+        return Link::None;
+    }
+    match own.verify_signature(Some(issuer.public_key())) {
+        Ok(()) => Link::Verified,
+        Err(X509Error::SignatureUnsupportedAlgorithm) => Link::Named,
+        Err(_) => Link::None,
+    }
+}
+
 /// Parses a certificate that fills its bytes exactly.
 pub(crate) fn parse<'a>(
     certificate: &'a CertificateDer<'_>,
 ) -> Result<X509Certificate<'a>, CertificateError> {
     match x509_parser::parse_x509_certificate(certificate) {
-        Ok((rest, parsed)) if rest.is_empty() => Ok(parsed),
+        Ok(([], parsed)) => Ok(parsed),
         Ok((rest, _)) => Err(CertificateError::Trailing { excess: rest.len() }),
         Err(nom::Err::Error(error) | nom::Err::Failure(error)) => Err(CertificateError::Parse(error)),
         Err(nom::Err::Incomplete(_)) => Err(CertificateError::Parse(X509Error::InvalidCertificate)),

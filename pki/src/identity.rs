@@ -5,7 +5,7 @@ use std::fmt;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::SecretString;
 
-use crate::facts::{self, CertificateError, CertificateFacts};
+use crate::facts::{self, CertificateError, CertificateFacts, Link};
 use crate::key::{self, Fit, KeyError};
 use crate::pem;
 
@@ -90,7 +90,7 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Follows the names of the issuers from the leaf on.
+/// Follows the signatures from the leaf on.
 fn chain(certificates: Vec<CertificateDer<'static>>, leaf: usize) -> Vec<CertificateDer<'static>> {
     let mut rest = certificates;
     let mut chain = vec![rest.remove(leaf)];
@@ -100,13 +100,12 @@ fn chain(certificates: Vec<CertificateDer<'static>>, leaf: usize) -> Vec<Certifi
     chain
 }
 
+/// An authority that was renewed has several certificates under one name: the one whose key signed is meant.
 fn issuer_of(certificate: &CertificateDer<'_>, candidates: &[CertificateDer<'_>]) -> Option<usize> {
-    let certificate = facts::parse(certificate).ok()?;
-    if certificate.issuer().as_raw() == certificate.subject().as_raw() {
+    if facts::link(certificate, certificate) != Link::None {
         return None;
     }
-    candidates.iter().position(|candidate| {
-        facts::parse(candidate)
-            .is_ok_and(|candidate| candidate.subject().as_raw() == certificate.issuer().as_raw())
-    })
+    let linked =
+        |wanted| candidates.iter().position(|candidate| facts::link(certificate, candidate) == wanted);
+    linked(Link::Verified).or_else(|| linked(Link::Named))
 }

@@ -21,5 +21,6 @@ pub use key::{KeyError, private_key_from_pem};
 pub use pem::{PemError, certificates_from_pem, certificates_to_pem};
 pub use san::{San, SanError};
 pub use store::{
-    StoreError, StoreKind, Truststore, read_keystore, read_truststore, write_keystore, write_truststore,
+    StoreError, StoreKind, StoreKindError, Truststore, read_keystore, read_truststore, write_keystore,
+    write_truststore,
 };

@@ -16,9 +16,9 @@ pub enum StoreError {
     WrongKeyPassword { kind: StoreKind },
     #[error("the {kind} store needs a password")]
     PasswordNeeded { kind: StoreKind },
-    /// PKCS12 passwords are UCS-2.
-    #[error("a {kind} store's password cannot have characters beyond U+FFFF")]
-    PasswordCharacters { kind: StoreKind },
+    /// Java opens PKCS12 under printable ASCII only; the format itself knows characters up to U+FFFF.
+    #[error("a {kind} store's password can only have {allowed}")]
+    PasswordCharacters { kind: StoreKind, allowed: &'static str },
     #[error("the {kind} store is empty")]
     Empty { kind: StoreKind },
     #[error("not a {expected} store{}", found.map(|kind| format!(", but {kind}")).unwrap_or_default())]
@@ -65,9 +65,7 @@ impl StoreError {
             StoreError::WrongPassword { .. } => "check the password with `keytool -list -keystore FILE`",
             StoreError::WrongKeyPassword { .. } => "give the key's own password (ssl.key.password)",
             StoreError::PasswordNeeded { .. } => "give the store's password",
-            StoreError::PasswordCharacters { .. } => {
-                "choose a password without emoji or other rare characters"
-            }
+            StoreError::PasswordCharacters { .. } => "choose a password of plain letters, digits and signs",
             StoreError::OtherKind { found: Some(found), .. } => {
                 return Some(format!("say that the type of the store is {found}"));
             }

@@ -18,10 +18,10 @@ use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
 use der::{Decode, Encode, Sequence};
 use pkcs8::spki::AlgorithmIdentifierRef;
 use rand::RngCore;
+use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA1_OUTPUT_LEN};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use sha1::{Digest, Sha1};
 
 use super::pkcs12::trust_alias;
 use super::{StoreError, StoreKind, Truststore};
@@ -36,7 +36,7 @@ const KIND: StoreKind = StoreKind::Jks;
 const PRIVATE_KEY: u32 = 1;
 const TRUSTED_CERTIFICATE: u32 = 2;
 const WHITENER: &[u8] = b"Mighty Aphrodite";
-const DIGEST_SIZE: usize = 20;
+const DIGEST_SIZE: usize = SHA1_OUTPUT_LEN;
 /// Sun's proprietary key protection (`iso.org.dod.internet.private.enterprise.sun.2.17.1.1`).
 const KEY_PROTECTOR: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.42.2.17.1.1");
 
@@ -284,18 +284,14 @@ fn length(size: usize, what: &'static str) -> Result<u32, StoreError> {
 }
 
 fn signature(body: &[u8], password: &SecretString) -> [u8; DIGEST_SIZE] {
-    let mut sha1 = Sha1::new();
-    sha1.update(utf16(password));
-    sha1.update(WHITENER);
-    sha1.update(body);
-    sha1.finalize().into()
+    sha1(&[&utf16(password), WHITENER, body])
 }
 
 fn protect(plain: &[u8], salt: [u8; DIGEST_SIZE], password: &SecretString) -> Result<Vec<u8>, StoreError> {
     let password = utf16(password);
     let mut data = salt.to_vec();
     data.extend(whitened(plain, &salt, &password).iter());
-    data.extend(Sha1::new().chain_update(&password).chain_update(plain).finalize());
+    data.extend(sha1(&[&password, plain]));
     let data = OctetStringRef::new(&data).map_err(StoreError::Encode)?;
     let algorithm = AlgorithmIdentifierRef { oid: KEY_PROTECTOR, parameters: Some(AnyRef::NULL) };
     ProtectedKey { algorithm, data }.to_der().map_err(StoreError::Encode)
@@ -319,7 +315,7 @@ fn unprotect(
     };
     let password = utf16(password);
     let plain = whitened(hidden, salt, &password);
-    match Sha1::new().chain_update(&password).chain_update(&plain).finalize()[..] == *digest {
+    match sha1(&[&password, &plain]) == *digest {
         true => Ok(plain),
         false => Err(StoreError::WrongKeyPassword { kind: KIND }),
     }
@@ -330,10 +326,20 @@ fn whitened(bytes: &[u8], salt: &[u8; DIGEST_SIZE], password: &[u8]) -> Zeroizin
     let mut result = Zeroizing::new(Vec::with_capacity(bytes.len()));
     let mut mask = Zeroizing::new(*salt);
     for part in bytes.chunks(DIGEST_SIZE) {
-        *mask = Sha1::new().chain_update(password).chain_update(&mask[..]).finalize().into();
+        *mask = sha1(&[password, &mask[..]]);
         result.extend(part.iter().zip(mask.iter()).map(|(byte, mask)| byte ^ mask));
     }
     result
+}
+
+fn sha1(parts: &[&[u8]]) -> [u8; DIGEST_SIZE] {
+    let mut context = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
+    for part in parts {
+        context.update(part);
+    }
+    let mut bytes = [0; DIGEST_SIZE];
+    bytes.copy_from_slice(context.finish().as_ref());
+    bytes
 }
 
 /// Java's characters: UTF-16, high byte first.

@@ -117,7 +117,9 @@ fn bag(index: usize, certificate: &CertificateDer<'_>) -> Result<Certificate, St
 
 fn open(bytes: &[u8], password: Option<&SecretString>) -> Result<Pkcs12Archive, StoreError> {
     let text = password.map(|password| password.expose_secret()).unwrap_or_default();
-    check_characters(text)?;
+    if text.chars().any(|character| u32::from(character) > 0xffff) {
+        return Err(StoreError::PasswordCharacters { kind: KIND, allowed: "characters up to U+FFFF" });
+    }
     Pkcs12Archive::from_pkcs12(bytes, text).map_err(|error| match error {
         Error::MacError(_) | Error::Pkcs5Error(_) | Error::UnpadError if password.is_none() => {
             StoreError::PasswordNeeded { kind: KIND }
@@ -133,13 +135,9 @@ fn open(bytes: &[u8], password: Option<&SecretString>) -> Result<Pkcs12Archive, 
 }
 
 fn write(store: &KeyStore, password: &SecretString) -> Result<Vec<u8>, StoreError> {
-    check_characters(password.expose_secret())?;
-    store.writer(password.expose_secret()).write().map_err(StoreError::Write)
-}
-
-fn check_characters(password: &str) -> Result<(), StoreError> {
-    match password.chars().all(|character| u32::from(character) <= 0xffff) {
-        true => Ok(()),
-        false => Err(StoreError::PasswordCharacters { kind: KIND }),
+    // Java refuses PBES2 under any other password ("Password is not ASCII").
+    if !password.expose_secret().chars().all(|character| (' '..='~').contains(&character)) {
+        return Err(StoreError::PasswordCharacters { kind: KIND, allowed: "printable ASCII" });
     }
+    store.writer(password.expose_secret()).write().map_err(StoreError::Write)
 }
