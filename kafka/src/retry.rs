@@ -1,0 +1,97 @@
+//! When a request is worth repeating, and how long to wait before.
+
+use std::time::Duration;
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::ApiKey;
+use tokio::time::{Instant, sleep};
+
+use crate::error::{Error, WireError};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A topic that was just created is not yet known to every broker; one that never was should not cost a whole timeout.
+const PATIENCE_WITH_UNKNOWN_TOPICS: Duration = Duration::from_secs(5);
+
+pub(crate) struct Retry {
+    api: ApiKey,
+    started: Instant,
+    limit: Duration,
+    pause: Duration,
+}
+
+impl Retry {
+    pub(crate) fn new(api: ApiKey, limit: Duration) -> Self {
+        Self { api, started: Instant::now(), limit, pause: FIRST_PAUSE }
+    }
+
+    /// Waits a while after a failure that may pass, or gives up with the error to report.
+    pub(crate) async fn pause(&mut self, error: Error) -> Result<(), Error> {
+        let limit = match patience(&error) {
+            Patience::None => return Err(error),
+            Patience::Short => self.limit.min(PATIENCE_WITH_UNKNOWN_TOPICS),
+            Patience::Full => self.limit,
+        };
+        if self.started.elapsed() + self.pause >= limit {
+            return Err(Error::Deadline { api: self.api, after: limit, source: Box::new(error) });
+        }
+        tracing::debug!(api = ?self.api, %error, pause = ?self.pause, "asking again");
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Patience {
+    None,
+    Short,
+    Full,
+}
+
+fn patience(error: &Error) -> Patience {
+    match error {
+        Error::Login(login) if login.is_transient() => Patience::Full,
+        Error::Wire { source, .. } => match source {
+            WireError::Closed | WireError::TimedOut(_) | WireError::Io(_) => Patience::Full,
+            WireError::FrameSize { .. }
+            | WireError::Correlation { .. }
+            | WireError::Unsolicited
+            | WireError::Encode(_)
+            | WireError::Decode(_) => Patience::None,
+        },
+        Error::Refused { refusal, .. } => patience_with(refusal.code),
+        Error::NoBootstrap
+        | Error::Login(_)
+        | Error::Unsupported { .. }
+        | Error::Incomplete { .. }
+        | Error::Deadline { .. }
+        | Error::Records(_) => Patience::None,
+    }
+}
+
+fn patience_with(code: ResponseError) -> Patience {
+    match code {
+        ResponseError::NotController
+        | ResponseError::StaleControllerEpoch
+        | ResponseError::NotCoordinator
+        | ResponseError::CoordinatorNotAvailable
+        | ResponseError::CoordinatorLoadInProgress
+        | ResponseError::LeaderNotAvailable
+        | ResponseError::NotLeaderOrFollower
+        | ResponseError::FencedLeaderEpoch
+        | ResponseError::UnknownLeaderEpoch
+        | ResponseError::OffsetNotAvailable
+        | ResponseError::ReplicaNotAvailable
+        | ResponseError::BrokerNotAvailable
+        | ResponseError::ListenerNotFound
+        | ResponseError::NetworkException
+        | ResponseError::RequestTimedOut
+        | ResponseError::NotEnoughReplicas
+        | ResponseError::ThrottlingQuotaExceeded
+        | ResponseError::UnstableOffsetCommit => Patience::Full,
+        ResponseError::UnknownTopicOrPartition | ResponseError::UnknownTopicId => Patience::Short,
+        _ => Patience::None,
+    }
+}
