@@ -29,12 +29,14 @@ mod paths;
 
 pub mod certificates;
 pub mod command;
+pub mod docker;
 pub mod jars;
 pub mod java;
 pub mod kafka;
 pub mod owner;
 pub mod ports;
 pub mod process;
+pub mod ssh_host;
 pub mod wait;
 
 pub use error::Error;

@@ -4,8 +4,11 @@ use std::io::Write;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
+use testbed::docker::image::{self, Debian};
+use testbed::docker::{Docker, Network, Reach};
 use testbed::kafka::{Kafka, KafkaSpec, Security};
+use testbed::ssh_host::{HostSpec, SshHost, Sshd, Sudo};
 
 /// Starts one real thing, prints how to reach it, and keeps it until Ctrl-C.
 #[derive(Debug, Parser)]
@@ -29,6 +32,22 @@ enum Thing {
         #[arg(long)]
         acls: bool,
     },
+    /// The Docker engine, if none answers.
+    Docker,
+    /// Every image, built ahead.
+    Images,
+    /// A server reached over SSH.
+    SshHost {
+        /// Debian's release: 12 or 13.
+        #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u8).range(12..=13))]
+        debian: u8,
+        /// Ask the login for a password in sudo.
+        #[arg(long)]
+        sudo_password: bool,
+        /// Hide it behind a jump host.
+        #[arg(long)]
+        jump: bool,
+    },
 }
 
 #[tokio::main]
@@ -47,8 +66,51 @@ async fn main() -> anyhow::Result<()> {
             until_interrupted().await?;
             kafka.stop().await?;
         }
+        Thing::Docker => {
+            Docker::ensure().await?;
+            say("docker answers")?;
+            until_interrupted().await?;
+        }
+        Thing::Images => {
+            for image in image::ALL {
+                say(&image.ensure().await?)?;
+            }
+        }
+        Thing::SshHost { debian, sudo_password, jump } => ssh_host(debian, sudo_password, jump).await?,
     }
     Ok(())
+}
+
+async fn ssh_host(debian: u8, sudo_password: bool, jump: bool) -> anyhow::Result<()> {
+    let release = if debian == 12 { Debian::Debian12 } else { Debian::Debian13 };
+    let sudo = match sudo_password {
+        true => Sudo::Password(SecretString::from("sudo-password")),
+        false => Sudo::Passwordless,
+    };
+    let open = Network::create(Reach::ControlMachine).await?;
+    let inner = Network::create(Reach::ContainersOnly).await?;
+    let (_jump, way, sshd) = if jump {
+        let host = SshHost::start_jump(HostSpec::in_networks(&[&open, &inner])).await?;
+        say(&format!("jump host {}, host key {}", host.address(), host.host_key_line()))?;
+        let way = format!(
+            " -o 'ProxyCommand ssh -o StrictHostKeyChecking=no -i {} {}@{} -W %h:%p'",
+            host.identity().display(),
+            host.user(),
+            host.address()
+        );
+        (Some(host), way, Sshd::Only(inner.clone()))
+    } else {
+        (None, String::new(), Sshd::Everywhere)
+    };
+    let host =
+        SshHost::start(release, HostSpec { sudo, sshd, ..HostSpec::in_networks(&[&open, &inner]) }).await?;
+    say(&format!("host key {}", host.host_key_line()))?;
+    if sudo_password {
+        say("sudo password: sudo-password")?;
+    }
+    let (identity, user, address) = (host.identity().display(), host.user(), host.address());
+    say(&format!("ssh -i {identity}{way} {user}@{address}"))?;
+    until_interrupted().await
 }
 
 fn say(line: &str) -> anyhow::Result<()> {
