@@ -1,0 +1,113 @@
+//! The one round trip at connect: what the host is, and how root is reached there. Builder and parser are pure.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Command, HostFacts, Stdin, Sudo};
+use crate::shell::fields::Fields;
+
+/// Says what the host is. Its input is the sudo password, or nothing.
+const SCRIPT: &str = r#"
+IFS= read -r password
+echo "now=$(date +%s)"
+[ -r /etc/os-release ] && . /etc/os-release
+echo "os=${ID:-unknown}"
+echo "os_like=${ID_LIKE:-}"
+echo "os_version=${VERSION_ID:-}"
+echo "os_codename=${VERSION_CODENAME:-}"
+echo "architecture=$(uname -m)"
+echo "user=$(id -un)"
+echo "uid=$(id -u)"
+echo "gid=$(id -g)"
+echo "home=${HOME:-/}"
+echo "hostname=$(uname -n)"
+if [ "$(id -u)" = 0 ]; then echo sudo=root
+elif ! command -v sudo >/dev/null 2>&1; then echo sudo=missing
+elif said=$(sudo -n true 2>&1); then echo sudo=passwordless
+elif [ -z "$password" ]; then echo sudo=refused; echo "sudo_said=$(echo $said)"
+elif said=$(printf '%s\n' "$password" | sudo -k -S -p '' true 2>&1); then echo sudo=password
+else case $said in *incorrect*|*"try again"*) echo sudo=wrong ;; *) echo sudo=refused ;; esac; echo "sudo_said=$(echo $said)"
+fi
+"#;
+
+pub(super) fn command(password: Option<&SecretString>) -> Command {
+    let input = match password {
+        Some(password) => format!("{}\n", password.expose_secret()),
+        None => "\n".to_owned(),
+    };
+    Command::new("look at the host", SCRIPT).stdin(Stdin::Bytes(input.into())).secret()
+}
+
+/// How root is reached, before the password is put back in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum SudoAnswer {
+    NotNeeded,
+    Passwordless,
+    Password,
+    WrongPassword,
+    Unavailable { said: String },
+}
+
+impl SudoAnswer {
+    pub(super) fn into_sudo(self, password: Option<SecretString>) -> Option<Sudo> {
+        match self {
+            Self::NotNeeded => Some(Sudo::NotNeeded),
+            Self::Passwordless => Some(Sudo::Passwordless),
+            Self::Password => password.map(Sudo::Password),
+            Self::WrongPassword => None,
+            Self::Unavailable { said } => Some(Sudo::Unavailable { said }),
+        }
+    }
+}
+
+/// Reads the answer; `midpoint` is our clock, in seconds, half-way through the round trip. `None` when a field is
+/// missing.
+pub(super) fn parse(answer: &str, midpoint: i64) -> Option<(HostFacts, SudoAnswer)> {
+    let fields = Fields::parse(answer);
+    let said = fields.text("sudo_said").to_owned();
+    let sudo = match fields.text("sudo") {
+        "root" => SudoAnswer::NotNeeded,
+        "passwordless" => SudoAnswer::Passwordless,
+        "password" => SudoAnswer::Password,
+        "wrong" => SudoAnswer::WrongPassword,
+        "missing" => SudoAnswer::Unavailable { said: "sudo is not installed".to_owned() },
+        "refused" => SudoAnswer::Unavailable { said },
+        _ => return None,
+    };
+    let facts = HostFacts {
+        os: fields.text("os").to_owned(),
+        os_like: fields.text("os_like").split_whitespace().map(str::to_owned).collect(),
+        os_version: fields.text("os_version").to_owned(),
+        os_codename: fields.text("os_codename").to_owned(),
+        architecture: fields.text("architecture").to_owned(),
+        login_user: fields.text("user").to_owned(),
+        login_uid: fields.number("uid")?,
+        login_gid: fields.number("gid")?,
+        home: fields.text("home").to_owned(),
+        clock_skew_seconds: fields.number::<i64>("now")? - midpoint,
+        hostname: fields.text("hostname").to_owned(),
+    };
+    Some((facts, sudo))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEBIAN: &str = "now=1000\nos=debian\nos_like=\nos_version=12\nos_codename=bookworm\narchitecture=x86_64\n\
+                          user=ubuntu\nuid=1000\ngid=1000\nhome=/home/ubuntu\nhostname=w1\n";
+
+    #[test]
+    fn facts_and_sudo_are_read() {
+        let (facts, sudo) = parse(&format!("{DEBIAN}sudo=passwordless\n"), 990).unwrap();
+        assert_eq!((facts.os.as_str(), facts.login_uid, facts.clock_skew_seconds), ("debian", 1000, 10));
+        assert_eq!(sudo, SudoAnswer::Passwordless);
+        let (_, sudo) = parse(&format!("{DEBIAN}sudo=refused\nsudo_said=sudo: a password is required\n"), 0).unwrap();
+        assert_eq!(sudo, SudoAnswer::Unavailable { said: "sudo: a password is required".to_owned() });
+    }
+
+    #[test]
+    fn an_incomplete_answer_is_refused() {
+        assert!(parse(DEBIAN, 0).is_none());
+        assert!(parse("sudo=root\n", 0).is_none());
+    }
+}

@@ -1,0 +1,344 @@
+//! SSH: one master connection per host and run, every command and stream a channel of it.
+//!
+//! A run has one short private directory with the generated configuration, the control sockets and the sockets of
+//! forwarded streams. A jump host has a master too, shared by all hosts behind it, so ten hosts behind one jump host
+//! log in there once. Masters end by themselves seconds after this process is gone: an idle channel that ends with our
+//! end of its input keeps them alive until then.
+
+use std::collections::HashMap;
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use kafka_control::{BoxedStream, Endpoint};
+use openssh::{ControlPersist, ForwardType, KnownHosts, Session, SessionBuilder, Socket, Stdio};
+use tokio::net::UnixStream;
+use tokio::sync::{Mutex, Semaphore};
+
+use super::forward::Forwarded;
+use super::run_dir::RunDir;
+use super::ssh_config::{self, HopError, HopFiles, SshHop, SshTarget};
+use super::ssh_failure::{self, SshFailure};
+use super::transport::{Running, Transport, TransportError};
+use super::{HostError, mux};
+use crate::inventory::model::HostName;
+
+/// sshd allows 10 sessions per connection by default; one is the idle one, one is left to spare.
+const PARALLEL_COMMANDS: usize = 8;
+
+/// Logins that are under way at the same time; sshd's `MaxStartups` starts to refuse at ten.
+const PARALLEL_LOGINS: usize = 8;
+
+/// How often a login is tried that the server closed early.
+const LOGIN_ATTEMPTS: u32 = 6;
+
+/// How often a session is asked for that the server refuses, for servers with a smaller `MaxSessions`.
+const SESSION_ATTEMPTS: u32 = 8;
+
+/// How long a master without channels stays: long enough between login and first command, short after we are gone.
+const HOST_IDLE_SECONDS: NonZeroUsize = NonZeroUsize::new(5).expect("not zero");
+
+/// The same for a jump host, which has no idle channel of ours: its login may allow no commands.
+const JUMP_IDLE_SECONDS: NonZeroUsize = NonZeroUsize::new(20).expect("not zero");
+
+/// The command of the idle channel: right in every login shell, ends when our end of its input does.
+const IDLE_LINE: &str = "cat";
+
+/// All SSH of one run.
+pub(crate) struct SshRun {
+    dir: RunDir,
+    logins: Semaphore,
+    /// Masters of jump hosts by the chain that leads to them, the jump host itself last.
+    jumps: Mutex<HashMap<Vec<SshHop>, Arc<Mutex<Option<Arc<Master>>>>>>,
+    next_file: AtomicU64,
+}
+
+impl SshRun {
+    /// Makes the run's private directory and removes those of runs that died.
+    pub(crate) fn create() -> Result<Arc<Self>, HostError> {
+        Ok(Arc::new(Self {
+            dir: RunDir::create()?,
+            logins: Semaphore::new(PARALLEL_LOGINS),
+            jumps: Mutex::default(),
+            next_file: AtomicU64::new(0),
+        }))
+    }
+
+    /// Connects to a host, through its jump hosts if it has any.
+    pub(crate) async fn connect(self: &Arc<Self>, target: &SshTarget) -> Result<SshTransport, HostError> {
+        let jump = self.jump_master(&target.host, &target.jump).await?;
+        let master = self.login(&target.host, &target.hop, jump, HOST_IDLE_SECONDS).await?;
+        let transport = SshTransport {
+            run: Arc::clone(self),
+            master: Arc::new(master),
+            forwards: Mutex::default(),
+            idle: Mutex::new(None),
+        };
+        let idle = transport.start(IDLE_LINE).await.map_err(|error| HostError::Unreachable {
+            host: target.host.clone(),
+            detail: format!("the login works, but no command can be started: {}", chain(&error)),
+        })?;
+        *transport.idle.lock().await = Some(idle);
+        Ok(transport)
+    }
+
+    /// Ends the masters of jump hosts. Call it when the hosts behind them are closed.
+    pub(crate) async fn close(&self) {
+        for (_, slot) in self.jumps.lock().await.drain() {
+            if let Some(master) = slot.lock().await.take() {
+                master.end().await;
+            }
+        }
+    }
+
+    /// The living master of the last jump host of `chain`; `None` for an empty chain.
+    fn jump_master<'a>(
+        self: &'a Arc<Self>,
+        host: &'a HostName,
+        chain: &'a [SshHop],
+    ) -> BoxFuture<'a, Result<Option<Arc<Master>>, HostError>> {
+        Box::pin(async move {
+            let Some((last, before)) = chain.split_last() else { return Ok(None) };
+            let slot = Arc::clone(self.jumps.lock().await.entry(chain.to_vec()).or_default());
+            // Hosts behind the same jump host wait here while the first of them logs in.
+            let mut slot = slot.lock().await;
+            if let Some(master) = slot.as_ref() {
+                if master.session.check().await.is_ok() {
+                    return Ok(Some(Arc::clone(master)));
+                }
+            }
+            let previous = self.jump_master(host, before).await?;
+            let master = Arc::new(self.login(host, last, previous, JUMP_IDLE_SECONDS).await?);
+            *slot = Some(Arc::clone(&master));
+            Ok(Some(master))
+        })
+    }
+
+    /// Starts a master for one hop, with patience for servers that shed load.
+    async fn login(
+        &self,
+        host: &HostName,
+        hop: &SshHop,
+        jump: Option<Arc<Master>>,
+        idle: NonZeroUsize,
+    ) -> Result<Master, HostError> {
+        let config = self.write_config(hop, jump.as_deref()).map_err(|error| match error {
+            ConfigError::Hop(source) => HostError::WrongAddress { host: host.clone(), source },
+            ConfigError::Write { path, source } => HostError::LocalFile { path, source },
+        })?;
+        let mut builder = SessionBuilder::default();
+        builder
+            .config_file(&config)
+            .known_hosts_check(KnownHosts::Strict)
+            .control_directory(self.dir.path())
+            .control_persist(ControlPersist::IdleFor(idle));
+        let mut attempt = 1;
+        loop {
+            let launched = {
+                let _login = self.logins.acquire().await.expect("the semaphore is never closed");
+                builder.launch_master(&hop.address).await
+            };
+            let error = match launched {
+                Ok(socket_dir) => {
+                    let log = socket_dir.path().join("log");
+                    let session = Arc::new(Session::new_native_mux(socket_dir));
+                    return Ok(Master { address: hop.address.clone(), session, log, config, jump });
+                }
+                Err(error) => error,
+            };
+            let (failure, detail) = match &error {
+                // The crate hands over ssh's log as the text of this error; without a log ssh never ran.
+                openssh::Error::Connect(log) if log.raw_os_error().is_none() => {
+                    let log = log.to_string();
+                    (ssh_failure::classify(&log), ssh_failure::summary(&log))
+                }
+                _ => return Err(HostError::Ssh { host: host.clone(), source: io::Error::other(error) }),
+            };
+            if failure == SshFailure::ClosedEarly && attempt < LOGIN_ATTEMPTS {
+                tracing::debug!(%host, address = hop.address, attempt, detail, "login closed early, trying again");
+                tokio::time::sleep(backoff(attempt)).await;
+                attempt += 1;
+                continue;
+            }
+            let detail = if host.to_string() == hop.address { detail } else { format!("{}: {detail}", hop.address) };
+            let host = host.clone();
+            return Err(match failure {
+                SshFailure::UnknownHostKey => HostError::UnknownHostKey { host, detail },
+                SshFailure::ChangedHostKey => HostError::ChangedHostKey { host, detail },
+                SshFailure::LoginRefused => HostError::LoginRefused { host, detail },
+                SshFailure::ClosedEarly | SshFailure::Unreachable => HostError::Unreachable { host, detail },
+            });
+        }
+    }
+
+    fn write_config(&self, hop: &SshHop, jump: Option<&Master>) -> Result<PathBuf, ConfigError> {
+        let number = self.next_number();
+        let known_hosts = self.dir.path().join(format!("{number}.known"));
+        if !hop.host_keys.is_empty() {
+            let lines: Vec<String> =
+                hop.host_keys.iter().map(|key| ssh_config::known_hosts_line(key)).collect::<Result<_, _>>()?;
+            write(&known_hosts, &lines.concat())?;
+        }
+        let jump = jump.map(|jump| (jump.config.as_path(), jump.session.control_socket(), jump.address.as_str()));
+        let text = ssh_config::render(hop, &HopFiles { known_hosts: &known_hosts, jump })?;
+        let config = self.dir.path().join(format!("{number}.conf"));
+        write(&config, &text)?;
+        Ok(config)
+    }
+
+    fn next_number(&self) -> u64 {
+        self.next_file.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ConfigError {
+    #[error(transparent)]
+    Hop(#[from] HopError),
+    #[error("cannot write {path}")]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+fn write(path: &Path, text: &str) -> Result<(), ConfigError> {
+    std::fs::write(path, text).map_err(|source| ConfigError::Write { path: path.to_owned(), source })
+}
+
+/// Doubles from a quarter of a second, with a quarter of jitter so that ten hosts do not come back together.
+fn backoff(attempt: u32) -> Duration {
+    let base = Duration::from_millis(250) * 2_u32.pow(attempt.saturating_sub(1).min(5));
+    base + base.mul_f64(rand::random_range(0.0..0.25))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// One ssh process that holds a connection.
+struct Master {
+    address: String,
+    session: Arc<Session>,
+    /// What ssh says: open failures of channels, the end of the connection.
+    log: PathBuf,
+    config: PathBuf,
+    /// Kept alive as long as this one needs it.
+    jump: Option<Arc<Master>>,
+}
+
+impl Master {
+    fn last_words(&self) -> String {
+        // Without a log there are no last words; the failure itself is reported by the caller.
+        ssh_failure::summary(&std::fs::read_to_string(&self.log).unwrap_or_default())
+    }
+
+    async fn end(&self) {
+        if let Err(error) = mux::terminate(self.session.control_socket()).await {
+            // It is gone already, or goes by itself when it has been idle for its few seconds.
+            tracing::debug!(address = self.address, %error, "the SSH master did not take its end");
+        }
+    }
+}
+
+/// A connected host's shell and network.
+pub(crate) struct SshTransport {
+    run: Arc<SshRun>,
+    master: Arc<Master>,
+    /// Sockets that the master listens on, by the endpoint they lead to.
+    forwards: Mutex<HashMap<Endpoint, PathBuf>>,
+    /// Keeps the master from being idle while commands run elsewhere.
+    idle: Mutex<Option<Running>>,
+}
+
+impl SshTransport {
+    /// The jump host's address, when there is one.
+    pub(crate) fn via(&self) -> Option<&str> {
+        self.master.jump.as_ref().map(|jump| jump.address.as_str())
+    }
+}
+
+#[async_trait]
+impl Transport for SshTransport {
+    async fn start(&self, line: &str) -> Result<Running, TransportError> {
+        let mut attempt = 1;
+        let mut child = loop {
+            let mut command = Arc::clone(&self.master.session).arc_raw_command(line);
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            match command.spawn().await {
+                Ok(child) => break child,
+                Err(openssh::Error::Disconnected) => return Err(TransportError::Lost(self.master.last_words())),
+                Err(error) if attempt == SESSION_ATTEMPTS => return Err(TransportError::Start(io::Error::other(error))),
+                // The server has as many sessions as it allows; one of ours ends soon.
+                Err(_refused) => tokio::time::sleep(backoff(attempt)).await,
+            }
+            attempt += 1;
+        };
+        let (Some(stdin), Some(stdout), Some(stderr)) =
+            (child.stdin().take(), child.stdout().take(), child.stderr().take())
+        else {
+            unreachable!("all three streams were asked for")
+        };
+        let master = Arc::clone(&self.master);
+        let status = async move {
+            match child.wait().await {
+                Ok(status) => Ok(status.code().unwrap_or(-1)),
+                // The crate takes 127 for "not found", which a script may end with as well.
+                Err(openssh::Error::Remote(_)) => Ok(127),
+                Err(_ended) => Err(TransportError::Lost(master.last_words())),
+            }
+        };
+        Ok(Running {
+            stdin: Box::new(stdin),
+            stdout: Box::new(stdout),
+            stderr: Box::new(stderr),
+            status: Box::pin(status),
+        })
+    }
+
+    async fn connect(&self, to: &Endpoint) -> io::Result<BoxedStream> {
+        let socket = {
+            let mut forwards = self.forwards.lock().await;
+            match forwards.get(to) {
+                Some(socket) => socket.clone(),
+                None => {
+                    let socket = self.run.dir.path().join(format!("{}.forward", self.run.next_number()));
+                    self.master
+                        .session
+                        .request_port_forward(
+                            ForwardType::Local,
+                            Socket::from(socket.as_path()),
+                            Socket::new(to.host.as_str(), to.port),
+                        )
+                        .await
+                        .map_err(io::Error::other)?;
+                    forwards.insert(to.clone(), socket.clone());
+                    socket
+                }
+            }
+        };
+        let stream = UnixStream::connect(&socket).await?;
+        Ok(Box::new(Forwarded::new(stream, to.clone(), self.master.log.clone())))
+    }
+
+    fn parallel_commands(&self) -> usize {
+        PARALLEL_COMMANDS
+    }
+
+    async fn close(&self) {
+        drop(self.idle.lock().await.take());
+        self.master.end().await;
+    }
+}

@@ -1,0 +1,80 @@
+//! What ssh's own words mean: its log is the only place where it says why a connection failed.
+
+/// Why a master connection did not come up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SshFailure {
+    UnknownHostKey,
+    ChangedHostKey,
+    LoginRefused,
+    /// Closed before or while greeting: a server that sheds load (`MaxStartups`). Worth another try.
+    ClosedEarly,
+    Unreachable,
+}
+
+pub(super) fn classify(log: &str) -> SshFailure {
+    let says = |needles: &[&str]| needles.iter().any(|needle| log.contains(needle));
+    if says(&["HOST IDENTIFICATION HAS CHANGED", "is marked as revoked", "REVOKED HOST KEY"]) {
+        SshFailure::ChangedHostKey
+    } else if says(&["Host key verification failed", "host key is known for"]) {
+        SshFailure::UnknownHostKey
+    } else if says(&[
+        "Permission denied",
+        "Too many authentication failures",
+        "No supported authentication methods",
+        "no more authentication methods",
+    ]) {
+        SshFailure::LoginRefused
+    } else if says(&[
+        "kex_exchange_identification",
+        "ssh_exchange_identification",
+        "banner exchange",
+        "Connection reset by",
+        "Connection closed by",
+        "Not allowed at this time",
+        "Exceeded MaxStartups",
+    ]) {
+        SshFailure::ClosedEarly
+    } else {
+        SshFailure::Unreachable
+    }
+}
+
+/// The log without warnings that explain nothing, on one line, short enough for an error.
+pub(super) fn summary(log: &str) -> String {
+    let is_noise = |line: &str| line.is_empty() || line.starts_with('@') || line.starts_with("Warning: Permanently added");
+    let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !is_noise(line)).collect();
+    let last = &lines[lines.len().saturating_sub(3)..];
+    if last.is_empty() { "ssh gave no reason".to_owned() } else { last.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_told_apart() {
+        let check = |log: &str, expected| assert_eq!(classify(log), expected, "{log}");
+        check(
+            "No ED25519 host key is known for 10.0.0.1 and you have requested strict checking.\n\
+             Host key verification failed.",
+            SshFailure::UnknownHostKey,
+        );
+        check(
+            "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.",
+            SshFailure::ChangedHostKey,
+        );
+        check("ubuntu@10.0.0.1: Permission denied (publickey).", SshFailure::LoginRefused);
+        check(
+            "kex_exchange_identification: Connection closed by remote host\nConnection closed by 10.0.0.1 port 22",
+            SshFailure::ClosedEarly,
+        );
+        check("ssh: connect to host 10.0.0.1 port 22: Connection refused", SshFailure::Unreachable);
+        check("ssh: Could not resolve hostname nowhere: Name or service not known", SshFailure::Unreachable);
+    }
+
+    #[test]
+    fn summary_keeps_the_last_words() {
+        assert_eq!(summary("@@@@\nOne.\n\nTwo.\nThree.\nFour.\n"), "Two.; Three.; Four.");
+        assert_eq!(summary(""), "ssh gave no reason");
+    }
+}
