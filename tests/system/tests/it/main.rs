@@ -1,0 +1,5 @@
+//! Every feature, tested through the door its users take, against the real things.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in helpers too")]
+
+mod stores;
