@@ -6,8 +6,9 @@
 
 use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier, OctetStringRef, UintRef};
 use der::{Decode, Encode, Sequence};
+use pkcs8::pkcs5::{self, EncryptionScheme, pbes2::Kdf};
 use pkcs8::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
-use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, pkcs5};
+use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use ring::rand::SystemRandom;
 use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -22,6 +23,9 @@ const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
+const PBKDF2_ITERATIONS_MAX: u32 = 5_000_000;
+const SCRYPT_BYTES_MAX: u64 = 256 << 20;
 
 /// A private key that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,8 @@ pub enum KeyError {
     WrongPassword,
     #[error("the private key's encryption cannot be undone")]
     Encryption(#[source] pkcs5::Error),
+    #[error("the private key's encryption asks for too much work or memory")]
+    Costly,
     /// Encryption that OpenSSL applies to the PEM text itself (`Proc-Type: 4,ENCRYPTED`).
     #[error("the private key is encrypted in the old form of OpenSSL")]
     OldEncryption,
@@ -55,7 +61,7 @@ impl KeyError {
         match self {
             KeyError::Missing => Some("the file needs a block that begins with -----BEGIN PRIVATE KEY-----"),
             KeyError::UnnamedCurve => Some("convert the key with `openssl pkcs8 -topk8 -nocrypt`"),
-            KeyError::OldEncryption | KeyError::Encryption(_) => {
+            KeyError::OldEncryption | KeyError::Encryption(_) | KeyError::Costly => {
                 Some("convert the key with `openssl pkcs8 -topk8 -v2 aes-256-cbc`")
             }
             KeyError::PasswordNeeded => Some("give the password that the key was encrypted with"),
@@ -111,15 +117,7 @@ pub fn private_key_from_pem(
     text: &SecretString,
     password: Option<&SecretString>,
 ) -> Result<PrivateKeyDer<'static>, KeyError> {
-    let text = text.expose_secret().as_bytes();
-    let blocks =
-        pem::blocks(text).map_err(|error| match text.windows(10).any(|part| part == b"Proc-Type:") {
-            true => KeyError::OldEncryption,
-            false => KeyError::Pem(error),
-        })?;
-    if text.windows(11).any(|part| part == b"4,ENCRYPTED") {
-        return Err(KeyError::OldEncryption);
-    }
+    let blocks = pem::blocks(text.expose_secret().as_bytes()).map_err(KeyError::Pem)?;
     Ok(PrivateKeyDer::Pkcs8(from_blocks(&blocks, password)?))
 }
 
@@ -130,6 +128,9 @@ pub(crate) fn from_blocks(
     for block in blocks {
         let contents = block.contents.as_slice();
         match block.label.as_str() {
+            "RSA PRIVATE KEY" | "EC PRIVATE KEY" if block.is_encrypted => {
+                return Err(KeyError::OldEncryption);
+            }
             "PRIVATE KEY" => return from_pkcs8(contents),
             "RSA PRIVATE KEY" => return from_pkcs1(contents),
             "EC PRIVATE KEY" => return from_sec1(contents),
@@ -239,6 +240,9 @@ fn from_encrypted_pkcs8(
 ) -> Result<PrivatePkcs8KeyDer<'static>, KeyError> {
     let password = password.ok_or(KeyError::PasswordNeeded)?.expose_secret();
     let info = EncryptedPrivateKeyInfoRef::from_der(der).map_err(malformed("encrypted PKCS8"))?;
+    if !is_affordable(&info.encryption_algorithm) {
+        return Err(KeyError::Costly);
+    }
     let plain =
         info.encryption_algorithm.decrypt(password, info.encrypted_data.as_bytes()).map(Zeroizing::new);
     match plain {
@@ -246,6 +250,22 @@ fn from_encrypted_pkcs8(
         Ok(plain) => from_pkcs8(&plain).map_err(|_| KeyError::WrongPassword),
         Err(pkcs5::Error::DecryptFailed) => Err(KeyError::WrongPassword),
         Err(error) => Err(KeyError::Encryption(error)),
+    }
+}
+
+/// Files name their own costs: refuses those that would keep the reader busy for long or take its memory.
+fn is_affordable(algorithm: &EncryptionScheme) -> bool {
+    match algorithm {
+        EncryptionScheme::Pbes2(pbes2) => match &pbes2.kdf {
+            Kdf::Pbkdf2(pbkdf2) => pbkdf2.iteration_count <= PBKDF2_ITERATIONS_MAX,
+            Kdf::Scrypt(scrypt) => {
+                let block = 128 * u64::from(scrypt.block_size) * u64::from(scrypt.parallelization);
+                scrypt.cost_parameter.checked_mul(block).is_some_and(|bytes| bytes <= SCRYPT_BYTES_MAX)
+            }
+            _ => false,
+        },
+        // Parsed only: decrypting says that it is not supported.
+        _ => true,
     }
 }
 

@@ -19,6 +19,8 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+const LABEL_MAX: usize = 40;
+
 /// A PEM text that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PemError {
@@ -44,6 +46,8 @@ pub enum PemError {
 pub(crate) struct Block {
     pub(crate) label: String,
     pub(crate) offset: usize,
+    /// Whether a header says that the contents are encrypted (RFC 1421), as OpenSSL's old key files do.
+    pub(crate) is_encrypted: bool,
     pub(crate) contents: Zeroizing<Vec<u8>>,
 }
 
@@ -85,23 +89,26 @@ pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block>, PemError> {
     let mut position = 0;
     while let Some(offset) = find(text, BEGIN, position) {
         let label_start = offset + BEGIN.len();
-        let unclosed = |label: &[u8]| PemError::Unclosed {
-            label: String::from_utf8_lossy(&label[..label.len().min(40)]).into_owned(),
-            offset,
+        // Labels are short: what goes on longer is some other text, and not worth repeating.
+        let window = &text[..text.len().min(label_start + LABEL_MAX + DASHES.len())];
+        let Some(label_end) = find(window, DASHES, label_start) else {
+            return Err(PemError::Unclosed { label: "unnamed".to_owned(), offset });
         };
-        let label_end = find(text, DASHES, label_start).ok_or_else(|| unclosed(b"unnamed"))?;
         let label = &text[label_start..label_end];
+        let name = String::from_utf8_lossy(label).into_owned();
         let body_start = label_end + DASHES.len();
-        let body_end = find(text, END, body_start).ok_or_else(|| unclosed(label))?;
-        let end_label = &text[body_end + END.len()..];
-        if !end_label.starts_with(label) || !end_label[label.len()..].starts_with(DASHES) {
-            return Err(unclosed(label));
-        }
-        let label = String::from_utf8_lossy(label).into_owned();
-        let body = packed(&text[body_start..body_end]);
-        match LENIENT.decode(&body) {
-            Ok(contents) => blocks.push(Block { label, offset, contents: Zeroizing::new(contents) }),
-            Err(source) => return Err(PemError::Base64 { label, offset, source }),
+        let body_end = find(text, END, body_start).filter(|end| {
+            let closing = &text[end + END.len()..];
+            closing.starts_with(label) && closing[label.len()..].starts_with(DASHES)
+        });
+        let Some(body_end) = body_end else { return Err(PemError::Unclosed { label: name, offset }) };
+        let body = &text[body_start..body_end];
+        let is_encrypted = find(body, b"4,ENCRYPTED", 0).is_some();
+        match LENIENT.decode(packed(body)) {
+            Ok(contents) => {
+                blocks.push(Block { label: name, offset, is_encrypted, contents: Zeroizing::new(contents) });
+            }
+            Err(source) => return Err(PemError::Base64 { label: name, offset, source }),
         }
         position = body_end + END.len();
     }

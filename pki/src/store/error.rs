@@ -41,7 +41,7 @@ pub enum StoreError {
     },
     #[error("the PEM store cannot be read")]
     Pem(#[source] PemError),
-    #[error("no certificates for a {kind} store")]
+    #[error("no certificates in the {kind} store")]
     NoCertificates { kind: StoreKind },
     #[error("no private key in the {kind} store")]
     NoPrivateKey { kind: StoreKind },

@@ -73,6 +73,8 @@ fn keys_of_every_encoding_are_read() {
     assert!(matches!(read(encrypted, Some("wrong")), Err(KeyError::WrongPassword)));
     let old = include_str!("../data/ec-old-encryption.pem");
     assert!(matches!(read(old, Some("changeit")), Err(KeyError::OldEncryption)));
+    let stored = read_keystore(StoreKind::Pem, old.as_bytes(), None, Some(&password("changeit")));
+    assert!(matches!(stored, Err(StoreError::Key(KeyError::OldEncryption))));
     assert!(matches!(read("", None), Err(KeyError::Missing)));
     assert!(read(include_str!("../data/rsa-pkcs1.pem"), None).is_ok());
 }

@@ -2,7 +2,11 @@
 
 use std::sync::LazyLock;
 
-use pki::{StoreKind, read_keystore, read_truststore, write_keystore, write_truststore};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use pki::{
+    KeyError, StoreKind, private_key_from_pem, read_keystore, read_truststore, write_keystore,
+    write_truststore,
+};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -29,7 +33,7 @@ fn read(bytes: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
 
     #[test]
     fn random_bytes_are_refused(
@@ -77,4 +81,44 @@ fn counts_and_lengths_beyond_the_end_reserve_nothing() {
     bytes.extend([0, 0, 0, 1, 0, 1, b'a', 0, 0, 0, 0, 0, 0, 0, 0]);
     bytes.extend(u32::MAX.to_be_bytes());
     assert!(read_truststore(StoreKind::Jks, &bytes, None).is_err());
+}
+
+#[test]
+fn encryption_that_asks_for_hours_is_refused() {
+    let text = include_str!("../data/ec-encrypted.pem");
+    let body: String = text.lines().filter(|line| !line.starts_with('-')).collect();
+    let mut der = BASE64_STANDARD.decode(body).unwrap();
+    // The iterations: an integer of two bytes behind a salt of eight or sixteen.
+    let place = der.windows(4).position(|part| part == [0x02, 0x02, 0x08, 0x00]).unwrap();
+    der[place..place + 4].copy_from_slice(&[0x02, 0x02, 0x7f, 0xff]);
+    let again = |der: &[u8]| {
+        let text = format!(
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\n{}\n-----END ENCRYPTED PRIVATE KEY-----\n",
+            BASE64_STANDARD.encode(der)
+        );
+        private_key_from_pem(&text.into(), Some(&password("changeit")))
+    };
+    assert!(matches!(again(&der), Err(KeyError::WrongPassword)), "other iterations give another key");
+    let costly = with_iterations(&der, place, 0x7fff_ffff);
+    assert!(matches!(again(&costly), Err(KeyError::Costly)));
+}
+
+/// Replaces an integer of two bytes by one of four, and lengthens every element around it.
+fn with_iterations(der: &[u8], place: usize, iterations: u32) -> Vec<u8> {
+    let mut bytes = der[..place].to_vec();
+    bytes.extend([0x02, 0x04]);
+    bytes.extend(iterations.to_be_bytes());
+    bytes.extend(&der[place + 4..]);
+    let mut position = 0;
+    while position < place {
+        let header = if bytes[position + 1] == 0x81 { 3 } else { 2 };
+        let end = position + header + usize::from(bytes[position + header - 1]);
+        if bytes[position] == 0x30 && end > place {
+            bytes[position + header - 1] += 2;
+            position += header;
+        } else {
+            position = end;
+        }
+    }
+    bytes
 }

@@ -8,3 +8,4 @@ mod foreign;
 mod hostile;
 mod made;
 mod stores;
+mod tls;
