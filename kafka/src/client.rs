@@ -101,29 +101,36 @@ impl Client {
     where
         R: Request,
     {
-        let mut retry = Retry::new(wire::api_of::<R>(), self.inner.config.api_timeout);
-        loop {
-            let error = match self.send_once(route, build.clone(), &read).await {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
-            };
-            self.state().view.forget();
-            retry.pause(error).await?;
-        }
+        self.send_at_most(i16::MAX, route, build, read).await
     }
 
-    pub(crate) async fn send_once<R, T>(
+    /// Like [`Client::send`], without the versions above `max`.
+    pub(crate) async fn send_at_most<R, T>(
         &self,
+        max: i16,
         route: Route<'_>,
-        build: impl Fn(i16) -> R + Send + Sync + 'static,
+        build: impl Fn(i16) -> R + Clone + Send + Sync + 'static,
         read: impl Fn(R::Response) -> Result<T, ApiRefusal>,
     ) -> Result<T, Error>
     where
         R: Request,
     {
-        let broker = self.resolve(route).await?;
-        let response = self.call::<R>(&broker, AnyRequest::new(build)).await?;
-        read(response).map_err(|refusal| Error::Refused { broker, refusal })
+        let mut retry = Retry::new(wire::api_of::<R>(), self.inner.config.api_timeout);
+        let attempt = async || {
+            let broker = self.resolve(route).await?;
+            let request = AnyRequest::new(build.clone()).at_most(max);
+            let response = self.call::<R>(&broker, request).await?;
+            read(response).map_err(|refusal| Error::Refused { broker, refusal })
+        };
+        loop {
+            match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(error) => {
+                    self.state().view.forget();
+                    retry.pause(error).await?;
+                }
+            }
+        }
     }
 
     pub(crate) async fn call<R: Request>(

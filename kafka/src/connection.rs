@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, ApiVersionsResponse, SaslAuthenticateRequest, SaslHandshakeRequest,
+    ApiKey, ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, SaslAuthenticateRequest,
+    SaslHandshakeRequest,
 };
 use kafka_protocol::protocol::{Decodable, Request, StrBytes, VersionRange};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -82,10 +83,13 @@ impl Connection {
         connection.versions = timeout_at(deadline, connection.ask_versions(is_plaintext))
             .await
             .map_err(|_elapsed| too_late(Stage::ApiVersions))??;
-        if let Some(sasl) = &setup.security.sasl {
-            timeout_at(deadline, connection.authenticate(sasl))
+        match &setup.security.sasl {
+            Some(sasl) => timeout_at(deadline, connection.authenticate(sasl))
                 .await
-                .map_err(|_elapsed| too_late(Stage::SaslAuthenticate))??;
+                .map_err(|_elapsed| too_late(Stage::SaslAuthenticate))??,
+            None => timeout_at(deadline, connection.try_without_login())
+                .await
+                .map_err(|_elapsed| too_late(Stage::FirstRequest))??,
         }
         tracing::debug!(broker = %endpoint, "connected");
         Ok(connection)
@@ -236,6 +240,16 @@ impl Connection {
         }
     }
 
+    /// A listener with SASL answers the question for versions to everybody, and hangs up on the next one.
+    async fn try_without_login(&mut self) -> Result<(), LoginError> {
+        let request = MetadataRequest::default().with_topics(Some(Vec::new()));
+        match self.login_exchange(Stage::FirstRequest, request).await {
+            Ok(_) => Ok(()),
+            Err(LoginError::HungUp { endpoint, .. }) => Err(LoginError::SaslRequired { endpoint }),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn authenticate(&mut self, sasl: &Sasl) -> Result<(), LoginError> {
         let mechanism = sasl.mechanism();
         let handshake = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism));
@@ -324,6 +338,9 @@ impl Connection {
         let answer = self.ask(&request, version).await.and_then(Answer::decode::<R>);
         answer.map_err(|source| match source {
             WireError::Closed => LoginError::HungUp { endpoint, stage, plaintext: false, source },
+            WireError::Io(error) if tls::is_hang_up(&error) => {
+                LoginError::HungUp { endpoint, stage, plaintext: false, source: WireError::Io(error) }
+            }
             source => LoginError::Exchange { endpoint, stage, source },
         })
     }

@@ -19,6 +19,8 @@ pub enum Stage {
     ApiVersions,
     SaslHandshake,
     SaslAuthenticate,
+    /// Without SASL, the first request shows whether we are let in.
+    FirstRequest,
 }
 
 impl fmt::Display for Stage {
@@ -29,6 +31,7 @@ impl fmt::Display for Stage {
             Self::ApiVersions => "asking for API versions",
             Self::SaslHandshake => "choosing the SASL mechanism",
             Self::SaslAuthenticate => "SASL authentication",
+            Self::FirstRequest => "the first request",
         })
     }
 }
@@ -70,6 +73,8 @@ pub enum LoginError {
     Mechanism { endpoint: Endpoint, mechanism: &'static str, enabled: Vec<String> },
     #[error("{endpoint}: the listener has no SASL, and we were told to log in as a user")]
     NoSasl { endpoint: Endpoint },
+    #[error("{endpoint}: the broker hung up on us because we did not log in as a user")]
+    SaslRequired { endpoint: Endpoint },
     #[error("{endpoint}: {mechanism} login as `{username}` was refused: {message}")]
     Refused { endpoint: Endpoint, mechanism: &'static str, username: String, message: String },
     #[error("{endpoint}: {mechanism} login as `{username}` failed")]
@@ -136,6 +141,9 @@ impl LoginError {
             Self::NoSasl { .. } => {
                 "set security.protocol to PLAINTEXT or SSL, or use the port of a SASL listener"
             }
+            Self::SaslRequired { .. } => {
+                "set security.protocol to SASL_SSL or SASL_PLAINTEXT, and give a user"
+            }
             Self::Refused { .. } => {
                 "check user name and password; a SCRAM user must have been made for this very mechanism, and a \
                  new one takes a moment to reach every broker"
@@ -151,6 +159,7 @@ impl LoginError {
         match self {
             Self::Dial { .. }
             | Self::TimedOut { .. }
+            | Self::SaslRequired { .. }
             | Self::HungUp { .. }
             | Self::Exchange { .. }
             | Self::Broker { .. } => true,

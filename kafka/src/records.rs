@@ -12,7 +12,7 @@ use kafka_protocol::records::{
     RecordBatchDecoder, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
 };
 
-use crate::admin::{text, verdict};
+use crate::admin::{left_out, text, verdict};
 use crate::client::{Client, call_on};
 use crate::endpoint::TopicPartition;
 use crate::error::Error;
@@ -95,16 +95,24 @@ impl Client {
             })
             .with_timeout_ms(self.timeout_ms())
             .with_topic_data(vec![topic]);
-        let mut retry = Retry::new(ApiKey::Produce, self.inner.config.api_timeout);
-        loop {
-            match self.produce_once(partition, request.clone()).await {
-                Ok(offset) => return Ok(offset),
-                Err(error) => {
-                    self.state().view.forget();
-                    retry.pause(error).await?;
+        self.send_at_most(
+            LAST_WITH_NAMES,
+            Route::Leader(partition),
+            move |_version| request.clone(),
+            |response| {
+                let subject = partition.to_string();
+                let answered = response.responses.iter().flat_map(|topic| &topic.partition_responses).next();
+                match answered {
+                    None => Err(left_out(ApiKey::Produce, subject)),
+                    Some(answered) => {
+                        let message = answered.error_message.as_ref();
+                        verdict(ApiKey::Produce, subject, answered.error_code, message)?;
+                        Ok(answered.base_offset)
+                    }
                 }
-            }
-        }
+            },
+        )
+        .await
     }
 
     async fn fetch_once(
@@ -138,20 +146,6 @@ impl Client {
         };
         verdict(ApiKey::Fetch, partition.to_string(), answered.error_code, None).map_err(refused)?;
         Ok(answered.records.unwrap_or_default())
-    }
-
-    async fn produce_once(&self, partition: &TopicPartition, request: ProduceRequest) -> Result<i64, Error> {
-        let leader = self.resolve(Route::Leader(partition)).await?;
-        let request = AnyRequest::new(move |_version| request.clone()).at_most(LAST_WITH_NAMES);
-        let response = self.call::<ProduceRequest>(&leader, request).await?;
-        let answered = response.responses.into_iter().flat_map(|topic| topic.partition_responses).next();
-        let Some(answered) = answered else {
-            let what = partition.to_string();
-            return Err(Error::Incomplete { broker: leader, api: ApiKey::Produce, what });
-        };
-        verdict(ApiKey::Produce, partition.to_string(), answered.error_code, answered.error_message.as_ref())
-            .map_err(|refusal| Error::Refused { broker: leader, refusal })?;
-        Ok(answered.base_offset)
     }
 }
 

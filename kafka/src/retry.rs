@@ -7,12 +7,14 @@ use kafka_protocol::messages::ApiKey;
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, WireError};
+use crate::login_error::LoginError;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// A topic that was just created is not yet known to every broker; one that never was should not cost a whole timeout.
-const PATIENCE_WITH_UNKNOWN_TOPICS: Duration = Duration::from_secs(5);
+/// For what is most likely a mistake, but may also pass: a topic that was just created is not yet known to every
+/// broker, and a broker that stops hangs up like one that wants a login.
+const SHORT_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Retry {
     api: ApiKey,
@@ -30,16 +32,28 @@ impl Retry {
     pub(crate) async fn pause(&mut self, error: Error) -> Result<(), Error> {
         let limit = match patience(&error) {
             Patience::None => return Err(error),
-            Patience::Short => self.limit.min(PATIENCE_WITH_UNKNOWN_TOPICS),
+            Patience::Short => self.limit.min(SHORT_PATIENCE),
             Patience::Full => self.limit,
         };
-        if self.started.elapsed() + self.pause >= limit {
-            return Err(Error::Deadline { api: self.api, after: limit, source: Box::new(error) });
-        }
         tracing::debug!(api = ?self.api, %error, pause = ?self.pause, "asking again");
+        match self.wait(limit).await {
+            true => Ok(()),
+            false => Err(Error::Deadline { api: self.api, after: limit, source: Box::new(error) }),
+        }
+    }
+
+    /// Waits a while after what the caller knows to pass; `false`, at once, when the time is over.
+    pub(crate) async fn pause_anyway(&mut self) -> bool {
+        self.wait(self.limit).await
+    }
+
+    async fn wait(&mut self, limit: Duration) -> bool {
+        if self.started.elapsed() + self.pause >= limit {
+            return false;
+        }
         sleep(self.pause).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        Ok(())
+        true
     }
 }
 
@@ -52,6 +66,7 @@ enum Patience {
 
 fn patience(error: &Error) -> Patience {
     match error {
+        Error::Login(LoginError::SaslRequired { .. }) => Patience::Short,
         Error::Login(login) if login.is_transient() => Patience::Full,
         Error::Wire { source, .. } => match source {
             WireError::Closed | WireError::TimedOut(_) | WireError::Io(_) => Patience::Full,

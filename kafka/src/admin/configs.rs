@@ -1,16 +1,15 @@
 //! Configurations of topics, brokers and groups.
 
-use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::{ApiKey, DescribeConfigsRequest, IncrementalAlterConfigsRequest};
 
 use crate::admin::topics::CreateMode;
-use crate::admin::{text, verdict};
+use crate::admin::{left_out, text, verdict};
 use crate::client::Client;
 use crate::endpoint::BrokerId;
-use crate::error::{ApiRefusal, Error};
+use crate::error::Error;
 use crate::route::Route;
 
 /// What a configuration belongs to.
@@ -107,7 +106,7 @@ impl Client {
             move |_version| DescribeConfigsRequest::default().with_resources(vec![wanted.clone()]),
             |response| {
                 let Some(result) = response.results.into_iter().next() else {
-                    return Err(no_answer(ApiKey::DescribeConfigs, resource));
+                    return Err(left_out(ApiKey::DescribeConfigs, resource.subject()));
                 };
                 let api = ApiKey::DescribeConfigs;
                 verdict(api, resource.subject(), result.error_code, result.error_message.as_ref())?;
@@ -138,7 +137,7 @@ impl Client {
             |response| {
                 let api = ApiKey::IncrementalAlterConfigs;
                 match response.responses.into_iter().next() {
-                    None => Err(no_answer(api, resource)),
+                    None => Err(left_out(api, resource.subject())),
                     Some(result) => {
                         verdict(api, resource.subject(), result.error_code, result.error_message.as_ref())
                     }
@@ -147,11 +146,6 @@ impl Client {
         )
         .await
     }
-}
-
-fn no_answer(api: ApiKey, resource: &ConfigResource) -> ApiRefusal {
-    let message = Some("the broker left the resource out of its answer".to_owned());
-    ApiRefusal { api, subject: resource.subject(), code: ResponseError::UnknownServerError, message }
 }
 
 fn entry(config: &DescribeConfigsResourceResult) -> ConfigEntry {

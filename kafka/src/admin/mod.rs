@@ -58,6 +58,12 @@ pub(crate) fn repeat_if_moved(results: &ItemResults) -> Result<(), ApiRefusal> {
     }
 }
 
+/// An answer without the item that was asked for.
+pub(crate) fn left_out(api: ApiKey, subject: impl Into<String>) -> ApiRefusal {
+    let message = Some("the broker left it out of its answer".to_owned());
+    ApiRefusal { api, subject: subject.into(), code: ResponseError::UnknownServerError, message }
+}
+
 pub(crate) fn text(value: &str) -> StrBytes {
     StrBytes::from_string(value.to_owned())
 }

@@ -15,8 +15,8 @@ use kafka_protocol::messages::{
     OffsetFetchRequest, OffsetFetchResponse, TopicName,
 };
 
-use crate::admin::groups::{left_out, subject};
-use crate::admin::{text, verdict};
+use crate::admin::groups::subject;
+use crate::admin::{left_out, text, verdict};
 use crate::client::Client;
 use crate::endpoint::{Endpoint, TopicPartition};
 use crate::error::{ApiRefusal, Error};
@@ -242,7 +242,7 @@ fn read_committed(
     }
     for answered in &response.groups {
         if *answered.group_id.0 != *group {
-            return Err(left_out(api, group));
+            return Err(left_out(api, subject(group)));
         }
         verdict(api, subject(group), answered.error_code, None)?;
         for topic in &answered.topics {

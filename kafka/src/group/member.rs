@@ -20,6 +20,7 @@ use crate::client::{Client, call_on};
 use crate::endpoint::Endpoint;
 use crate::group::error::{GroupError, explain, unreachable_or};
 use crate::link::Link;
+use crate::retry::Retry;
 use crate::wire::AnyRequest;
 
 /// What stays the same over the life of a member.
@@ -89,7 +90,7 @@ impl Member {
     }
 
     /// Joins the group, or joins again with the same identity. Waits until all members have joined or the rebalance
-    /// timeout has thrown out the others.
+    /// timeout has thrown out the others. A coordinator that moves is followed for `api_timeout`.
     ///
     /// `protocols`: name and this member's metadata, the preferred one first. `reason` appears in the broker's log.
     ///
@@ -101,23 +102,48 @@ impl Member {
         let protocols: Vec<JoinGroupRequestProtocol> = protocols.iter().map(protocol).collect();
         let limit = self.config.rebalance_timeout + Duration::from_secs(5);
         let limit = limit.max(self.client.config().request_timeout);
-        // The first answer to a new member is only its id, so that it is not counted twice if it has to ask again.
+        let mut retry = Retry::new(ApiKey::JoinGroup, self.client.config().api_timeout);
         loop {
-            let coordinator = self.coordinator().await?;
-            let member_id = self.state().member_id.clone();
-            let request = self.join_request(&member_id, &protocols, reason);
-            let response = self.ask::<JoinGroupRequest>(&coordinator.waiting, request, limit).await?;
-            if response.error_code == ResponseError::MemberIdRequired.code() && member_id.is_empty() {
-                self.state().member_id = response.member_id.to_string();
-                continue;
+            let error = match self.join_once(&protocols, reason, limit).await {
+                Ok(joined) => return Ok(joined),
+                Err(error) => error,
+            };
+            // A group's first member often meets a coordinator that is just made.
+            let is_moving = matches!(error, GroupError::CoordinatorMoved { .. });
+            if !is_moving || !retry.pause_anyway().await {
+                return Err(error);
             }
-            self.check(ApiKey::JoinGroup, response.error_code)?;
-            let joined = read_joined(response);
-            let mut state = self.state();
-            state.member_id.clone_from(&joined.member_id);
-            state.generation = Some(joined.generation);
-            return Ok(joined);
         }
+    }
+
+    async fn join_once(
+        &self,
+        protocols: &[JoinGroupRequestProtocol],
+        reason: &str,
+        limit: Duration,
+    ) -> Result<Joined, GroupError> {
+        let coordinator = self.coordinator().await?;
+        let mut member_id = self.state().member_id.clone();
+        let mut response = self
+            .ask::<JoinGroupRequest>(
+                &coordinator.waiting,
+                self.join_request(&member_id, protocols, reason),
+                limit,
+            )
+            .await?;
+        // The first answer to a new member is only its id, so that it is not counted twice if it has to ask again.
+        if response.error_code == ResponseError::MemberIdRequired.code() && member_id.is_empty() {
+            member_id = response.member_id.to_string();
+            self.state().member_id.clone_from(&member_id);
+            let request = self.join_request(&member_id, protocols, reason);
+            response = self.ask::<JoinGroupRequest>(&coordinator.waiting, request, limit).await?;
+        }
+        self.check(ApiKey::JoinGroup, response.error_code)?;
+        let joined = read_joined(response);
+        let mut state = self.state();
+        state.member_id.clone_from(&joined.member_id);
+        state.generation = Some(joined.generation);
+        Ok(joined)
     }
 
     /// Ends a join: the leader hands in what everybody is assigned, the others nothing, and each gets his own. Waits for

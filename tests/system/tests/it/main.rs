@@ -2,4 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in helpers too")]
 
+mod kafka_control;
 mod stores;
+mod testbed;
