@@ -32,7 +32,7 @@ struct Folder {
     password: SecretString,
 }
 
-/// A root and a leaf two steps below it, good for both sides of a connection to `localhost`.
+/// A root and a leaf two steps below it, both with keys of one algorithm; the leaf is good for both sides of a connection to `localhost`.
 struct Issued {
     root: Authority,
     identity: Identity,
@@ -91,8 +91,21 @@ impl Folder {
 impl Issued {
     fn new(folder: &Folder, algorithm: Algorithm) -> Issued {
         let validity = Validity::starting(OffsetDateTime::now_utc(), Duration::days(1));
-        let root = AuthoritySpec { common_name: format!("{algorithm:?} Root"), validity };
-        let root = Authority::create(&root).unwrap();
+        let root = match algorithm {
+            Algorithm::Ec => {
+                Authority::create(&AuthoritySpec { common_name: "Ec Root".to_owned(), validity })
+            }
+            // RSA keys are not made by us: an authority of openssl's goes on here.
+            Algorithm::Rsa => {
+                folder.run(
+                    "openssl req -x509 -newkey rsa:3072 -noenc -keyout root.key -out root.pem -days 2 \
+                     -subj /O=Example/CN=Root -addext keyUsage=critical,keyCertSign,cRLSign",
+                );
+                let text = |name| String::from_utf8(folder.read(name)).unwrap();
+                Authority::load(&text("root.pem"), &text("root.key").into())
+            }
+        };
+        let root = root.unwrap();
         let intermediate = AuthoritySpec { common_name: format!("{algorithm:?} Intermediate"), validity };
         let intermediate = root.issue_authority(&intermediate).unwrap();
         let leaf = LeafSpec {
