@@ -32,7 +32,8 @@ struct Folder {
     password: SecretString,
 }
 
-/// A root and a leaf two steps below it, both with keys of one algorithm; the leaf is good for both sides of a connection to `localhost`.
+/// A root and a leaf two steps below it, both with keys of one algorithm; the leaf is good for both sides of a
+/// connection to `localhost`.
 struct Issued {
     root: Authority,
     identity: Identity,
