@@ -53,6 +53,14 @@ pub enum Error {
         /// The jar.
         path: PathBuf,
     },
+    /// A program of the workspace has not been built beside the running test.
+    #[error("{} is not there: build {name} with the flags of this test first", path.display())]
+    NotBuilt {
+        /// Which program.
+        name: &'static str,
+        /// Where it would be.
+        path: PathBuf,
+    },
     /// No free port, subnet or name was found.
     #[error("no free {what} left")]
     Exhausted {

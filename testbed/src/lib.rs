@@ -27,6 +27,7 @@
 mod error;
 mod paths;
 
+pub mod built;
 pub mod certificates;
 pub mod command;
 pub mod docker;

@@ -24,7 +24,7 @@ enum Thing {
     Kafka {
         /// 1 or 3.
         #[arg(long, default_value_t = 1)]
-        brokers: u16,
+        brokers: u8,
         /// SASL_SSL and SCRAM-SHA-512 in place of PLAINTEXT.
         #[arg(long)]
         sasl_ssl: bool,

@@ -54,11 +54,16 @@ pub(crate) fn owner() -> Result<&'static Owner, Error> {
 }
 
 /// A new private folder of this owner, named after `what`.
-pub(crate) fn dir(what: &str) -> Result<PathBuf, Error> {
+pub fn dir(what: &str) -> Result<PathBuf, Error> {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     paths::private_dir(owner()?.dir.join(format!("{what}-{number}")))
+}
+
+/// The folder in which every owner of this user has its own.
+pub fn run_folder() -> Result<PathBuf, Error> {
+    paths::run()
 }
 
 /// A name no other test bed uses: for containers and networks.

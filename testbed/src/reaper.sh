@@ -10,6 +10,10 @@ if command -v docker >/dev/null && docker info >/dev/null 2>&1; then
     docker network ls --quiet --filter "label=$label=$owner" | xargs -r docker network rm
 fi
 
+for route in "$dir"/route-*; do
+    [ ! -e "$route" ] || ip route del unreachable "${route##*/route-}/24"
+done
+
 # The owner's processes are ended by their own supervisors at this same moment; until then they may still write.
 tries=0
 until rm -rf -- "$dir" || [ "$tries" -ge 50 ]; do

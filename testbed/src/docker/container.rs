@@ -77,6 +77,21 @@ impl Container {
         Ok(docker(&["inspect", "--format", "{{.State.Running}}", &self.name]).await? == "true")
     }
 
+    /// Asks its first process to end and waits for it, a minute at most.
+    pub async fn stop(&self) -> Result<(), Error> {
+        docker(&["stop", "--time", "60", &self.name]).await.map(drop)
+    }
+
+    /// Ends its processes at once. The container stays, with its address.
+    pub async fn kill(&self) -> Result<(), Error> {
+        docker(&["kill", &self.name]).await.map(drop)
+    }
+
+    /// Starts it again.
+    pub async fn start(&self) -> Result<(), Error> {
+        docker(&["start", &self.name]).await.map(drop)
+    }
+
     /// Freezes all its processes.
     pub async fn pause(&self) -> Result<(), Error> {
         docker(&["pause", &self.name]).await.map(drop)

@@ -88,6 +88,6 @@ fn docker_on_drop(args: &[&str]) {
 }
 
 /// The two words that mark something as this owner's.
-fn label() -> Result<[String; 2], Error> {
+pub(crate) fn label() -> Result<[String; 2], Error> {
     Ok(["--label".to_owned(), format!("{}={}", owner::LABEL, owner::owner()?.name)])
 }

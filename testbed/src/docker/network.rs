@@ -1,4 +1,7 @@
 //! Networks of containers, with or without the control machine in them.
+//!
+//! The bridge of a network for containers only has no address here. That alone would leave the default route, on which
+//! anything may answer, so such a network also has an `unreachable` route. Making one takes root.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -7,7 +10,7 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::{Docker, docker, docker_on_drop, label};
-use crate::{Error, owner};
+use crate::{Error, command, owner, paths};
 
 /// Who reaches the containers of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +29,7 @@ pub struct Network(Arc<Owned>);
 pub(super) struct Owned {
     name: String,
     subnet: Ipv4Addr,
+    reach: Reach,
 }
 
 impl Network {
@@ -49,7 +53,13 @@ impl Network {
             }
             words.push(&name);
             match docker(&words).await {
-                Ok(_) => return Ok(Self(Arc::new(Owned { name, subnet }))),
+                Ok(_) => {
+                    let network = Self(Arc::new(Owned { name, subnet, reach }));
+                    if reach == Reach::ContainersOnly {
+                        network.make_unreachable().await?;
+                    }
+                    return Ok(network);
+                }
                 // Another test bed was quicker with this subnet.
                 Err(Error::Command { output, .. }) if output.contains("overlaps") => {}
                 Err(error) => return Err(error),
@@ -68,9 +78,23 @@ impl Network {
         format!("{}/24", self.0.subnet)
     }
 
+    /// An address of the network that a container may be given; `last` is its last number, of 2 to 254.
+    pub fn address(&self, last: u8) -> Ipv4Addr {
+        let [a, b, c, _] = self.0.subnet.octets();
+        Ipv4Addr::new(a, b, c, last)
+    }
+
     /// Whether this machine has a route into the network that is not its way to everywhere.
     pub fn is_routed_from_here(&self) -> Result<bool, Error> {
         Ok(routes_to(self.0.subnet)?.next().is_some())
+    }
+
+    async fn make_unreachable(&self) -> Result<(), Error> {
+        let range = self.subnet();
+        // The reaper reads these names.
+        paths::write_private(&owner::owner()?.dir.join(format!("route-{}", self.0.subnet)), "")?;
+        let args = ["route", "add", "unreachable", &range];
+        command::run("ip", "iproute2", &args).await.map(drop)
     }
 
     pub(super) fn owned(&self) -> Arc<Owned> {
@@ -81,10 +105,21 @@ impl Network {
 impl Drop for Owned {
     fn drop(&mut self) {
         docker_on_drop(&["network", "rm", &self.name]);
+        if self.reach == Reach::ContainersOnly {
+            let range = format!("{}/24", self.subnet);
+            let status =
+                std::process::Command::new("ip").args(["route", "del", "unreachable", &range]).status();
+            if !status.as_ref().is_ok_and(std::process::ExitStatus::success) {
+                tracing::warn!(range, ?status, "could not remove a route");
+            }
+        }
     }
 }
 
-/// The interfaces of this machine's routes that hold an address, the default route left out.
+/// The kernel's mark of an `unreachable` route; see route(8).
+const RTF_REJECT: u32 = 0x200;
+
+/// The interfaces of this machine's routes that lead to an address, the default route left out.
 fn routes_to(address: Ipv4Addr) -> Result<impl Iterator<Item = String>, Error> {
     let table = fs::read_to_string("/proc/net/route").map_err(Error::file("/proc/net/route"))?;
     let rows: Vec<String> = table.lines().skip(1).map(str::to_owned).collect();
@@ -92,8 +127,9 @@ fn routes_to(address: Ipv4Addr) -> Result<impl Iterator<Item = String>, Error> {
         let fields: Vec<&str> = row.split_whitespace().collect();
         // Interface, destination, gateway, flags, reference count, use, metric, mask; numbers in the machine's order.
         let number = |index: usize| u32::from_str_radix(fields.get(index)?, 16).ok();
-        let (destination, mask) = (number(1)?, number(7)?);
+        let (destination, flags, mask) = (number(1)?, number(3)?, number(7)?);
         let wanted = u32::from_ne_bytes(address.octets());
-        (mask != 0 && wanted & mask == destination).then(|| fields[0].to_owned())
+        let leads_there = mask != 0 && flags & RTF_REJECT == 0 && wanted & mask == destination;
+        leads_there.then(|| fields[0].to_owned())
     }))
 }

@@ -19,6 +19,7 @@ use rand::distr::Alphanumeric;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::certificates::{Authority, Fault, KeyKind};
+use crate::docker::Network;
 use crate::jars::Jars;
 use crate::{Error, owner};
 
@@ -32,7 +33,9 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone)]
 pub struct KafkaSpec {
     /// 1 or 3.
-    pub brokers: u16,
+    pub brokers: u8,
+    /// Where they run, and so who reaches them.
+    pub place: Place,
     /// How clients come in.
     pub security: Security,
     /// Whether rights are checked; then only `admin` has any at first.
@@ -44,8 +47,24 @@ pub struct KafkaSpec {
 impl Default for KafkaSpec {
     /// One broker on loopback, PLAINTEXT, no ACLs.
     fn default() -> Self {
-        Self { brokers: 1, security: Security::Plaintext, acls: false, properties: Vec::new() }
+        Self {
+            brokers: 1,
+            place: Place::Loopback,
+            security: Security::Plaintext,
+            acls: false,
+            properties: Vec::new(),
+        }
     }
+}
+
+/// Where brokers run.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// As processes of this machine, on its loopback interface.
+    Loopback,
+    /// As containers in a network, under the names `broker-N.kafka.test:9092`. With
+    /// [`crate::docker::Reach::ContainersOnly`] this machine neither resolves nor reaches them.
+    Network(Network),
 }
 
 /// How clients come in.
@@ -78,7 +97,7 @@ pub struct Kafka {
     admin_password: SecretString,
     tls: Option<Authority>,
     ca_file: PathBuf,
-    dir: PathBuf,
+    place: Place,
     jars: Jars,
 }
 
@@ -101,7 +120,7 @@ impl Kafka {
         let admin_password = SecretString::from(random_text(24));
         let mut brokers = Vec::new();
         for id in 1..=spec.brokers {
-            brokers.push(Broker::reserve(id, &dir)?);
+            brokers.push(Broker::reserve(id, &dir, &spec.place)?);
         }
         let all: Vec<_> = brokers.iter().map(Broker::endpoints).collect();
         for broker in &mut brokers {
@@ -117,13 +136,13 @@ impl Kafka {
             broker.format(&jars, &cluster_id, tls.is_some().then_some(&admin_password)).await?;
         }
         for broker in &mut brokers {
-            broker.launch(&jars)?;
+            broker.launch(&jars).await?;
         }
         for broker in &mut brokers {
             broker.wait_until_started(START_LIMIT).await?;
         }
         let bootstrap = brokers.iter().map(Broker::address).collect::<Vec<_>>().join(",");
-        Ok(Self { brokers, cluster_id, bootstrap, admin_password, tls, ca_file, dir, jars })
+        Ok(Self { brokers, cluster_id, bootstrap, admin_password, tls, ca_file, place: spec.place, jars })
     }
 
     /// `HOST:PORT,…` of every broker, as clients are told.
@@ -139,7 +158,7 @@ impl Kafka {
     /// One broker, to be stopped, killed, frozen and started again.
     ///
     /// Panics: when there is no such broker.
-    pub fn broker(&mut self, id: u16) -> &mut Broker {
+    pub fn broker(&mut self, id: u8) -> &mut Broker {
         self.brokers
             .iter_mut()
             .find(|broker| broker.id() == id)
@@ -171,18 +190,16 @@ impl Kafka {
         &self.ca_file
     }
 
-    /// The properties of a Java client that logs in as `admin`, or as nobody for PLAINTEXT.
-    pub fn admin_properties(&self) -> String {
-        match &self.tls {
-            None => "security.protocol=PLAINTEXT\n".to_owned(),
-            Some(_) => tools::sasl_ssl_properties(
-                "PEM",
-                &self.ca_file,
-                None,
-                self.admin_username(),
-                self.admin_password.expose_secret(),
-            ),
-        }
+    /// The properties of a Java client that logs in as `admin`, or as nobody for PLAINTEXT. What it trusts is written
+    /// to `dir`.
+    pub fn admin_properties(&self, dir: &Path) -> Result<String, Error> {
+        let Some(authority) = &self.tls else {
+            return Ok("security.protocol=PLAINTEXT\n".to_owned());
+        };
+        let trusted = dir.join("ca.pem");
+        crate::paths::write_private(&trusted, authority.root_pem())?;
+        let password = self.admin_password.expose_secret();
+        Ok(tools::sasl_ssl_properties("PEM", &trusted, None, self.admin_username(), password))
     }
 
     /// Ends every broker in order; dropping kills them instead.

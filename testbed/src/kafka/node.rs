@@ -1,19 +1,22 @@
-//! One node: its files, its process, its life.
+//! One node: its files, its process or container, its life.
 
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::KafkaSpec;
 use super::properties::{self, Endpoints};
+use super::{KafkaSpec, Place, tools};
 use crate::certificates::Leaf;
+use crate::docker::image::Image;
+use crate::docker::{Container, Network};
 use crate::jars::Jars;
 use crate::java::{self, Java};
 use crate::ports::Port;
 use crate::process::{Process, Program, Signal};
-use crate::{Error, paths};
+use crate::{Error, paths, wait};
 
 const LOG4J: &str = "\
 appender.out.type = Console
@@ -32,28 +35,59 @@ const STARTED: &str = "Kafka Server started";
 pub struct Broker {
     endpoints: Endpoints,
     dir: PathBuf,
-    process: Option<Process>,
-    _ports: [Port; 3],
+    ground: Ground,
+    running: Option<Running>,
+}
+
+/// What a node stands on for its whole life.
+#[derive(Debug)]
+enum Ground {
+    Loopback { _ports: [Port; 3] },
+    Network(Network),
+}
+
+#[derive(Debug)]
+enum Running {
+    Process(Process),
+    Container(Container),
 }
 
 impl Broker {
-    pub(super) fn reserve(id: u16, kafka: &Path) -> Result<Self, Error> {
+    pub(super) fn reserve(id: u8, kafka: &Path, place: &Place) -> Result<Self, Error> {
         let dir = paths::private_dir(kafka.join(format!("broker-{id}")))?;
-        let ports = [Port::reserve()?, Port::reserve()?, Port::reserve()?];
-        let endpoints = Endpoints {
-            id,
-            bind: "127.0.0.1".to_owned(),
-            advertised: "127.0.0.1".to_owned(),
-            internal: "127.0.0.1".to_owned(),
-            client_port: ports[0].number(),
-            internal_port: ports[1].number(),
-            controller_port: ports[2].number(),
+        let (endpoints, ground) = match place {
+            Place::Loopback => {
+                let ports = [Port::reserve()?, Port::reserve()?, Port::reserve()?];
+                let endpoints = Endpoints {
+                    id,
+                    bind: "127.0.0.1".to_owned(),
+                    advertised: "127.0.0.1".to_owned(),
+                    internal: "127.0.0.1".to_owned(),
+                    client_port: ports[0].number(),
+                    internal_port: ports[1].number(),
+                    controller_port: ports[2].number(),
+                };
+                (endpoints, Ground::Loopback { _ports: ports })
+            }
+            Place::Network(network) => {
+                let name = format!("broker-{id}.kafka.test");
+                let endpoints = Endpoints {
+                    id,
+                    bind: "0.0.0.0".to_owned(),
+                    advertised: name.clone(),
+                    internal: name,
+                    client_port: 9092,
+                    internal_port: 9093,
+                    controller_port: 9094,
+                };
+                (endpoints, Ground::Network(network.clone()))
+            }
         };
-        Ok(Self { endpoints, dir, process: None, _ports: ports })
+        Ok(Self { endpoints, dir, ground, running: None })
     }
 
     /// The node's id.
-    pub fn id(&self) -> u16 {
+    pub fn id(&self) -> u8 {
         self.endpoints.id
     }
 
@@ -77,40 +111,57 @@ impl Broker {
         paths::read_log(&self.dir.join("broker.log"))
     }
 
+    /// The broker's IP address, which stays the same when it is started again.
+    pub fn ip(&self) -> IpAddr {
+        match &self.ground {
+            Ground::Loopback { .. } => Ipv4Addr::LOCALHOST.into(),
+            Ground::Network(network) => network.address(100 + self.endpoints.id).into(),
+        }
+    }
+
     /// Starts the broker again after [`Self::stop`] or [`Self::kill`], and waits until it serves.
     pub async fn start(&mut self) -> Result<(), Error> {
         let jars = Jars::ensure().await?;
-        self.launch(&jars)?;
+        self.launch(&jars).await?;
         self.wait_until_started(super::START_LIMIT).await
     }
 
     /// Ends the broker in order: partitions are handed over first.
     pub async fn stop(&mut self) -> Result<(), Error> {
-        if let Some(mut process) = self.process.take() {
-            process.stop(Duration::from_secs(30)).await?;
+        match &mut self.running {
+            Some(Running::Process(process)) => process.stop(Duration::from_secs(60)).await.map(drop),
+            Some(Running::Container(container)) => container.stop().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the broker at once.
+    pub async fn kill(&mut self) -> Result<(), Error> {
+        match &mut self.running {
+            Some(Running::Process(process)) => process.kill().map(drop),
+            Some(Running::Container(container)) => container.kill().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Freezes the broker: its connections stay open and silent.
+    pub async fn pause(&mut self) -> Result<(), Error> {
+        match &mut self.running {
+            Some(Running::Process(process)) => process.signal(Signal::Stop),
+            Some(Running::Container(container)) => container.pause().await?,
+            None => {}
         }
         Ok(())
     }
 
-    /// Ends the broker at once.
-    pub fn kill(&mut self) {
-        drop(self.process.take());
-    }
-
-    /// Freezes the broker: its connections stay open and silent.
-    pub fn pause(&mut self) {
-        self.signal(Signal::Stop);
-    }
-
     /// Thaws the broker.
-    pub fn resume(&mut self) {
-        self.signal(Signal::Continue);
-    }
-
-    fn signal(&mut self, signal: Signal) {
-        if let Some(process) = &mut self.process {
-            process.signal(signal);
+    pub async fn resume(&mut self) -> Result<(), Error> {
+        match &mut self.running {
+            Some(Running::Process(process)) => process.signal(Signal::Continue),
+            Some(Running::Container(container)) => container.resume().await?,
+            None => {}
         }
+        Ok(())
     }
 
     pub(super) fn endpoints(&self) -> Endpoints {
@@ -119,7 +170,10 @@ impl Broker {
 
     /// The names that the broker's certificate carries.
     pub(super) fn names(&self) -> Vec<String> {
-        ["127.0.0.1", "localhost"].map(str::to_owned).to_vec()
+        match &self.ground {
+            Ground::Loopback { .. } => ["127.0.0.1", "localhost"].map(str::to_owned).to_vec(),
+            Ground::Network(_) => vec![self.endpoints.advertised.clone()],
+        }
     }
 
     fn properties_file(&self) -> PathBuf {
@@ -133,7 +187,12 @@ impl Broker {
         certificate: Option<&Leaf>,
     ) -> Result<(), Error> {
         paths::write_private(&self.dir.join("log4j2.properties"), LOG4J)?;
-        let text = properties::render(spec, &self.endpoints, all, &self.dir.join("data"), certificate);
+        let keystore = self.dir.join("keystore.pem");
+        if let Some(leaf) = certificate {
+            fs::copy(&leaf.key_and_chain, &keystore).map_err(Error::file(&keystore))?;
+        }
+        let keystore = certificate.map(|_| keystore.as_path());
+        let text = properties::render(spec, &self.endpoints, all, &self.dir.join("data"), keystore);
         paths::write_private(&self.properties_file(), text)
     }
 
@@ -156,7 +215,7 @@ impl Broker {
         fs::remove_file(&argument_file).map_err(Error::file(&argument_file))
     }
 
-    pub(super) fn launch(&mut self, jars: &Jars) -> Result<(), Error> {
+    pub(super) async fn launch(&mut self, jars: &Jars) -> Result<(), Error> {
         let mut broker = Java::small("kafka.Kafka", vec![self.properties_file().display().to_string()]);
         let log4j = self.dir.join("log4j2.properties");
         broker.options.extend([
@@ -168,20 +227,56 @@ impl Broker {
         let log = self.dir.join("broker.log");
         // A second start must not take the first one's lines for its own.
         fs::write(&log, "").map_err(Error::file(&log))?;
-        let program = Program {
-            program: java::program(),
-            package: java::PACKAGE,
-            args: vec![argument],
-            env: Vec::new(),
-            log,
-        };
-        self.process = Some(Process::start(&program)?);
+        match (&self.ground, &self.running) {
+            (Ground::Loopback { .. }, _) => {
+                let program = Program {
+                    program: java::program(),
+                    package: java::PACKAGE,
+                    args: vec![argument],
+                    env: Vec::new(),
+                    log,
+                };
+                self.running = Some(Running::Process(Process::start(&program)?));
+            }
+            (Ground::Network(_), Some(Running::Container(container))) => container.start().await?,
+            (Ground::Network(network), _) => {
+                let mut options = tools::mounts(jars, &self.dir);
+                options.extend(["--ip".to_owned(), self.ip().to_string()]);
+                options.extend(["--hostname".to_owned(), self.host().to_owned()]);
+                let shell = format!("exec java '{argument}' >>'{}' 2>&1", log.display());
+                let command = ["sh", "-c", &shell].map(str::to_owned);
+                let image = Image::Broker.ensure().await?;
+                let aliases = [self.host().to_owned()];
+                let what = format!("broker-{}", self.id());
+                let container =
+                    Container::run(&what, &image, &[network], &aliases, &options, &command).await?;
+                self.running = Some(Running::Container(container));
+            }
+        }
         Ok(())
     }
 
     pub(super) async fn wait_until_started(&mut self, limit: Duration) -> Result<(), Error> {
         let what = format!("broker {} serves clients", self.id());
-        let process = self.process.as_mut().expect("a broker is waited for after its launch");
-        process.until(&what, limit, async |log| Ok(log.contains(STARTED).then_some(()))).await
+        match self.running.as_mut().expect("a broker is waited for after its launch") {
+            Running::Process(process) => {
+                process.until(&what, limit, async |log| Ok(log.contains(STARTED).then_some(()))).await
+            }
+            Running::Container(container) => {
+                let file = self.dir.join("broker.log");
+                let log = || paths::read_log(&file);
+                let is_started = async || {
+                    if log().contains(STARTED) {
+                        return Ok(Some(()));
+                    }
+                    if container.is_running().await? {
+                        return Ok(None);
+                    }
+                    let (command, output) = (what.clone(), paths::tail(&log(), 40));
+                    Err(Error::Command { command, status: "the container ended".to_owned(), output })
+                };
+                wait::until(&what, limit, is_started, || paths::tail(&log(), 40)).await
+            }
+        }
     }
 }

@@ -4,12 +4,11 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::{KafkaSpec, Security};
-use crate::certificates::Leaf;
 
 /// Where a node listens, and under which name clients reach it.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoints {
-    pub(super) id: u16,
+    pub(super) id: u8,
     /// The address it binds.
     pub(super) bind: String,
     /// The name that clients are told.
@@ -27,7 +26,7 @@ pub(super) fn render(
     own: &Endpoints,
     all: &[Endpoints],
     data: &Path,
-    certificate: Option<&Leaf>,
+    keystore: Option<&Path>,
 ) -> String {
     let voters: Vec<String> =
         all.iter().map(|node| format!("{}@{}:{}", node.id, node.internal, node.controller_port)).collect();
@@ -70,7 +69,7 @@ pub(super) fn render(
         // The index files of a test's many small partitions, not the default 10 MiB each.
         ("log.index.size.max.bytes".to_owned(), "1048576".to_owned()),
     ];
-    if let Some(leaf) = certificate {
+    if let Some(keystore) = keystore {
         let listener = "listener.name.client";
         rows.extend([
             ("sasl.enabled.mechanisms".to_owned(), "SCRAM-SHA-512".to_owned()),
@@ -79,7 +78,7 @@ pub(super) fn render(
                 "org.apache.kafka.common.security.scram.ScramLoginModule required;".to_owned(),
             ),
             (format!("{listener}.ssl.keystore.type"), "PEM".to_owned()),
-            (format!("{listener}.ssl.keystore.location"), leaf.key_and_chain.display().to_string()),
+            (format!("{listener}.ssl.keystore.location"), keystore.display().to_string()),
         ]);
     }
     if spec.acls {
