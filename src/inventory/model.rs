@@ -467,6 +467,7 @@ pub(crate) enum DockerSource {
 /// The vendor's package repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VendorRepository {
+    /// Without the last step, which is the `ID` of the host's `/etc/os-release`: `<url>/debian`.
     pub(crate) url: RepositoryUrl,
     /// Of the key that signs it.
     pub(crate) fingerprint: Fingerprint,

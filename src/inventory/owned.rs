@@ -1,0 +1,69 @@
+//! Worker properties that `provision` sets itself, with the inventory key that leads to each.
+
+/// Property name, or a prefix that ends with `.`, and what to use in its place.
+const OWNED: &[(&str, &str)] = &[
+    ("bootstrap.servers", "kafka.bootstrap"),
+    ("security.protocol", "kafka.security"),
+    ("sasl.", "kafka.user"),
+    ("ssl.", "kafka.trust"),
+    ("group.id", "connect.group"),
+    ("config.storage.topic", "connect.topics.config.name"),
+    ("config.storage.replication.factor", "connect.topics.config.replication"),
+    ("offset.storage.topic", "connect.topics.offset.name"),
+    ("offset.storage.partitions", "connect.topics.offset.partitions"),
+    ("offset.storage.replication.factor", "connect.topics.offset.replication"),
+    ("status.storage.topic", "connect.topics.status.name"),
+    ("status.storage.partitions", "connect.topics.status.partitions"),
+    ("status.storage.replication.factor", "connect.topics.status.replication"),
+    ("key.converter", "connect.converters.key"),
+    ("value.converter", "connect.converters.value"),
+    ("listeners", "connect.rest"),
+    ("rest.port", "connect.rest.port"),
+    ("rest.host.name", "connect.rest.bind"),
+    ("rest.advertised.", "hosts.NAME.connect.advertised_name"),
+    ("metrics.listener", "connect.metrics"),
+    ("config.providers", "kafka.user.password"),
+    ("config.providers.file.", "kafka.user.password"),
+];
+
+/// The client sections of a worker's properties inherit security only from us.
+const CLIENTS: [&str; 3] = ["producer.", "consumer.", "admin."];
+const CLIENT_OWNED: [&str; 4] = ["bootstrap.servers", "security.protocol", "sasl.", "ssl."];
+
+/// The inventory key to use in place of a worker property; `None` when the property is free.
+pub(super) fn instead_of(property: &str) -> Option<&'static str> {
+    let client = CLIENTS.iter().find_map(|client| property.strip_prefix(client));
+    OWNED
+        .iter()
+        .find(|(owned, _)| match client {
+            Some(rest) => CLIENT_OWNED.contains(owned) && is(rest, owned),
+            None => is(property, owned),
+        })
+        .map(|(_, key)| *key)
+}
+
+fn is(property: &str, owned: &str) -> bool {
+    property == owned || (owned.ends_with('.') && property.starts_with(owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owned_properties_are_found_in_every_client_section_and_their_neighbors_are_free() {
+        assert_eq!(instead_of("sasl.jaas.config"), Some("kafka.user"));
+        assert_eq!(instead_of("producer.ssl.truststore.location"), Some("kafka.trust"));
+        assert_eq!(instead_of("key.converter"), Some("connect.converters.key"));
+        for free in [
+            "key.converter.schemas.enable",
+            "offset.flush.interval.ms",
+            "consumer.group.id",
+            "listeners.https.ssl.key.password",
+            "config.providers.env.class",
+            "producer.compression.type",
+        ] {
+            assert_eq!(instead_of(free), None, "{free}");
+        }
+    }
+}
