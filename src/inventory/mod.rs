@@ -50,8 +50,8 @@ pub(crate) fn load(path: &Path) -> Result<Inventory, Problems> {
         home: std::env::home_dir(),
     };
     let text = read(path).map_err(|(message, hint)| Problems {
-        file: place.file.clone(),
         list: vec![Problem {
+            file: place.file.clone(),
             path: problem::Path::root(),
             position: None,
             message,
@@ -82,11 +82,11 @@ fn read(path: &Path) -> Result<String, (String, &'static str)> {
 pub(crate) fn parse(text: &str, place: &Place) -> Result<Inventory, Problems> {
     let in_order = |mut list: Vec<Problem>| {
         list.sort_by_key(|problem| problem.position);
-        Problems { file: place.file.clone(), list }
+        Problems { list }
     };
-    let (tree, problems) = tree::parse(text);
+    let (tree, problems) = tree::parse(text, &place.file);
     let Some(tree) = tree else { return Err(in_order(problems)) };
-    let mut report = Report::new(&tree, problems);
+    let mut report = Report::new(&place.file, &tree, problems);
     let schema = schema::json();
     let sound = shape::check(&schema, &mut report);
     let raw = match raw::Inventory::deserialize(sound) {
@@ -103,9 +103,10 @@ pub(crate) fn parse(text: &str, place: &Place) -> Result<Inventory, Problems> {
     }
 }
 
-/// The text of the embedded lab, which is also `inventory/lab.yml`.
-pub(crate) fn lab_text() -> &'static str {
-    LAB
+/// The embedded default: a lab on this machine, the same as `inventory/lab.yml`.
+pub(crate) fn lab() -> Inventory {
+    let place = Place { file: "lab.yml (built in)".to_owned(), ..Place::default() };
+    parse(LAB, &place).expect("a test holds the embedded file to this")
 }
 
 /// A commented inventory to start from.

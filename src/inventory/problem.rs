@@ -82,6 +82,8 @@ impl fmt::Display for Position {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
+    /// The file as the user named it.
+    pub(crate) file: String,
     /// Empty for the document as a whole.
     pub(crate) path: Path,
     /// `None` when the file could not be read at all.
@@ -90,35 +92,35 @@ pub(crate) struct Problem {
     pub(crate) hint: Option<String>,
 }
 
+impl fmt::Display for Problem {
+    /// `file:line:column: path: message`, and a line with the hint; without a final line feed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(position) = self.position {
+            write!(f, ":{position}")?;
+        }
+        f.write_str(": ")?;
+        if !self.path.steps().is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Every problem of one inventory, in the file's order; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) struct Problems {
-    /// The file as the user named it.
-    pub(crate) file: String,
     pub(crate) list: Vec<Problem>,
 }
 
 impl fmt::Display for Problems {
-    /// One `file:line:column: path: message` per problem, each followed by its hint, without a final line feed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.list.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            f.write_str(&self.file)?;
-            if let Some(position) = problem.position {
-                write!(f, ":{position}")?;
-            }
-            f.write_str(": ")?;
-            if !problem.path.steps().is_empty() {
-                write!(f, "{}: ", problem.path)?;
-            }
-            f.write_str(&problem.message)?;
-            if let Some(hint) = &problem.hint {
-                write!(f, "\n  hint: {hint}")?;
-            }
-        }
-        Ok(())
+        let lines: Vec<String> = self.list.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 

@@ -5,6 +5,7 @@ use super::tree::Node;
 
 /// Problems and warnings so far, and the tree that tells where things stand.
 pub(super) struct Report<'t> {
+    file: &'t str,
     pub(super) tree: &'t Node,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Warning>,
@@ -13,8 +14,8 @@ pub(super) struct Report<'t> {
 }
 
 impl<'t> Report<'t> {
-    pub(super) fn new(tree: &'t Node, problems: Vec<Problem>) -> Self {
-        Self { tree, problems, warnings: Vec::new(), misspelt: Vec::new() }
+    pub(super) fn new(file: &'t str, tree: &'t Node, problems: Vec<Problem>) -> Self {
+        Self { file, tree, problems, warnings: Vec::new(), misspelt: Vec::new() }
     }
 
     pub(super) fn problem(&mut self, path: &Path, message: impl Into<String>, hint: impl Into<String>) {
@@ -31,6 +32,7 @@ impl<'t> Report<'t> {
     ) {
         let hint = Some(hint.into()).filter(|hint| !hint.is_empty());
         self.problems.push(Problem {
+            file: self.file.to_owned(),
             path: path.clone(),
             position: Some(position),
             message: message.into(),

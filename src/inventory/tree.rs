@@ -92,13 +92,13 @@ impl Node {
 }
 
 /// The tree of a document, as far as it could be read, and everything wrong with its YAML.
-pub(super) fn parse(text: &str) -> (Option<Node>, Vec<Problem>) {
-    let mut builder = Builder::default();
+pub(super) fn parse(text: &str, file: &str) -> (Option<Node>, Vec<Problem>) {
+    let mut builder = Builder { file, ..Builder::default() };
     for event in Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
         let step = match event {
             Ok((event, span)) => builder.event(event, position(span.start)),
             Err(error) => {
-                Err(problem(position(*error.marker()), error.info(), Some("this is not valid YAML")))
+                Err(builder.problem(position(*error.marker()), error.info(), Some("this is not valid YAML")))
             }
         };
         if let Err(fatal) = step {
@@ -108,11 +108,9 @@ pub(super) fn parse(text: &str) -> (Option<Node>, Vec<Problem>) {
     }
     if builder.root.as_ref().is_none_or(Node::is_null) {
         let start = Position { line: 1, column: 1 };
-        builder.problems.push(problem(
-            start,
-            "the file is empty",
-            Some("`provision init` prints a file to start from"),
-        ));
+        let hint = "`provision init` prints a file to start from";
+        let empty = builder.problem(start, "the file is empty", Some(hint));
+        builder.problems.push(empty);
         return (None, builder.problems);
     }
     (builder.root, builder.problems)
@@ -120,15 +118,6 @@ pub(super) fn parse(text: &str) -> (Option<Node>, Vec<Problem>) {
 
 fn position(marker: Marker) -> Position {
     Position { line: marker.line(), column: marker.col() + 1 }
-}
-
-fn problem(position: Position, message: &str, hint: Option<&str>) -> Problem {
-    Problem {
-        path: Path::root(),
-        position: Some(position),
-        message: message.to_owned(),
-        hint: hint.map(str::to_owned),
-    }
 }
 
 /// A list or mapping whose end has not come yet.
@@ -140,7 +129,8 @@ struct Open {
 }
 
 #[derive(Default)]
-struct Builder {
+struct Builder<'f> {
+    file: &'f str,
     open: Vec<Open>,
     root: Option<Node>,
     anchors: HashMap<usize, Node>,
@@ -148,7 +138,17 @@ struct Builder {
     problems: Vec<Problem>,
 }
 
-impl Builder {
+impl Builder<'_> {
+    fn problem(&self, position: Position, message: &str, hint: Option<&str>) -> Problem {
+        Problem {
+            file: self.file.to_owned(),
+            path: Path::root(),
+            position: Some(position),
+            message: message.to_owned(),
+            hint: hint.map(str::to_owned),
+        }
+    }
+
     fn event(&mut self, event: Event<'_>, position: Position) -> Result<(), Problem> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -176,9 +176,11 @@ impl Builder {
                     self.nodes += count(&node);
                     self.add(Node { position, ..node }, 0)
                 }
-                None => Err(problem(position, "an alias must come after the end of what it repeats", None)),
+                None => {
+                    Err(self.problem(position, "an alias must come after the end of what it repeats", None))
+                }
             },
-            Event::DocumentStart(_) if self.root.is_some() => Err(problem(
+            Event::DocumentStart(_) if self.root.is_some() => Err(self.problem(
                 position,
                 "expected one YAML document, found a second one",
                 Some("keep one cluster per file"),
@@ -189,17 +191,14 @@ impl Builder {
 
     fn refuse_tag(&mut self, tag: Option<&Tag>, position: Position) {
         if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema()) {
-            self.problems.push(problem(
-                position,
-                &format!("the tag {tag} has no meaning here"),
-                Some("remove it"),
-            ));
+            let message = format!("the tag {tag} has no meaning here");
+            self.problems.push(self.problem(position, &message, Some("remove it")));
         }
     }
 
     fn start(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(problem(node.position, "nested too deeply", None));
+            return Err(self.problem(node.position, "nested too deeply", None));
         }
         self.open.push(Open { node, anchor, key: None });
         Ok(())
@@ -209,7 +208,7 @@ impl Builder {
     fn add(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
-            return Err(problem(node.position, "too large, or aliases that repeat each other", None));
+            return Err(self.problem(node.position, "too large, or aliases that repeat each other", None));
         }
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
@@ -223,7 +222,7 @@ impl Builder {
             (Value::List(items), _) => items.push(node),
             (Value::Map(_), None) => {
                 let Value::Scalar(scalar) = node.value else {
-                    return Err(problem(node.position, "a key must be plain text", None));
+                    return Err(self.problem(node.position, "a key must be plain text", None));
                 };
                 open.key = Some((scalar.text, node.position));
             }
@@ -233,6 +232,7 @@ impl Builder {
                     Some(first) => {
                         let line = first.key_position.line;
                         self.problems.push(Problem {
+                            file: self.file.to_owned(),
                             path: path.key(&key),
                             position: Some(key_position),
                             message: format!("this key is already on line {line}"),
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn positions_are_those_of_the_file() {
-        let (node, problems) = parse("a: 1\nb:\n  - c: x\n    d: [1, 2]\n");
+        let (node, problems) = parse("a: 1\nb:\n  - c: x\n    d: [1, 2]\n", "f");
         assert_eq!(problems, []);
         let node = node.expect("valid YAML");
         let path = Path::root().key("b").index(0).key("d").index(1);
@@ -329,13 +329,13 @@ mod tests {
             let items = vec![format!("*a{}", level - 1); 9].join(", ");
             text.push_str(&format!("a{level}: &a{level} [{items}]\n"));
         }
-        let (_, problems) = parse(&text);
+        let (_, problems) = parse(&text, "f");
         assert!(problems.iter().any(|problem| problem.message.contains("too large")), "{problems:?}");
     }
 
     #[test]
     fn deep_nesting_ends_in_a_problem() {
-        let (_, problems) = parse(&"[".repeat(10_000));
+        let (_, problems) = parse(&"[".repeat(10_000), "f");
         assert_eq!(problems.len(), 1);
     }
 }

@@ -80,6 +80,10 @@ impl Validator<'_, '_> {
             let message = format!("`{key}` belongs to an existing cluster, and `managed` makes one");
             self.report.problem(&path.key(key), message, "remove one of the two");
         }
+        if !matches!(section.security, None | Some(raw::Security::SaslSsl)) {
+            let message = "a managed node speaks SASL_SSL only";
+            self.report.problem(&path.key("security"), message, "remove this key");
+        }
         if runtime != Runtime::Process {
             let message = "a managed Kafka node runs as a process";
             self.report.problem(
