@@ -38,6 +38,15 @@ pub enum Error {
         /// What was last seen.
         log: String,
     },
+    /// Nothing answered with HTTP.
+    #[error("{request}")]
+    Http {
+        /// Method and URL.
+        request: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A file or folder could not be read or written.
     #[error("{}", path.display())]
     File {

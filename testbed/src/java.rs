@@ -10,6 +10,16 @@ use crate::{Error, command, paths};
 /// Options that make small JVMs start quickly and stay small.
 const SMALL: [&str; 3] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"];
 
+/// Logs everything of note to stdout.
+pub(crate) const LOG4J: &str = "\
+appender.out.type = Console
+appender.out.name = out
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %d %p %c{1}: %m%n
+rootLogger.level = INFO
+rootLogger.appenderRef.out.ref = out
+";
+
 /// One run of a Java main class.
 #[derive(Debug, Clone)]
 pub struct Java {

@@ -5,9 +5,11 @@ use std::io::Write;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
+use testbed::connect::ConnectJvm;
 use testbed::docker::image::{self, Debian};
 use testbed::docker::{Docker, Network, Reach};
 use testbed::kafka::{Kafka, KafkaSpec, Security};
+use testbed::postgres::Postgres;
 use testbed::ssh_host::{HostSpec, SshHost, Sshd, Sudo};
 
 /// Starts one real thing, prints how to reach it, and keeps it until Ctrl-C.
@@ -32,6 +34,10 @@ enum Thing {
         #[arg(long)]
         acls: bool,
     },
+    /// Apache Kafka's own Connect worker, and a Kafka for it.
+    Connect,
+    /// PostgreSQL on loopback.
+    Postgres,
     /// The Docker engine, if none answers.
     Docker,
     /// Every image, built ahead.
@@ -65,6 +71,21 @@ async fn main() -> anyhow::Result<()> {
             }
             until_interrupted().await?;
             kafka.stop().await?;
+        }
+        Thing::Connect => {
+            let kafka = Kafka::start(KafkaSpec::default()).await?;
+            say(&format!("bootstrap.servers={}", kafka.bootstrap()))?;
+            let worker = ConnectJvm::start(&kafka, &[]).await?;
+            say(&format!("http://{}/", worker.address()))?;
+            until_interrupted().await?;
+            worker.stop().await?;
+            kafka.stop().await?;
+        }
+        Thing::Postgres => {
+            let server = Postgres::start().await?;
+            let (user, password) = (server.username(), server.password().expose_secret());
+            say(&format!("postgresql://{user}:{password}@127.0.0.1:{}/postgres", server.port()))?;
+            until_interrupted().await?;
         }
         Thing::Docker => {
             Docker::ensure().await?;

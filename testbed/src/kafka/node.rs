@@ -18,15 +18,6 @@ use crate::ports::Port;
 use crate::process::{Process, Program, Signal};
 use crate::{Error, paths, wait};
 
-const LOG4J: &str = "\
-appender.out.type = Console
-appender.out.name = out
-appender.out.layout.type = PatternLayout
-appender.out.layout.pattern = %d %p %c{1}: %m%n
-rootLogger.level = INFO
-rootLogger.appenderRef.out.ref = out
-";
-
 /// What a broker prints once it is unfenced and its client listener is open.
 const STARTED: &str = "Kafka Server started";
 
@@ -186,7 +177,7 @@ impl Broker {
         all: &[Endpoints],
         certificate: Option<&Leaf>,
     ) -> Result<(), Error> {
-        paths::write_private(&self.dir.join("log4j2.properties"), LOG4J)?;
+        paths::write_private(&self.dir.join("log4j2.properties"), java::LOG4J)?;
         let keystore = self.dir.join("keystore.pem");
         if let Some(leaf) = certificate {
             fs::copy(&leaf.key_and_chain, &keystore).map_err(Error::file(&keystore))?;

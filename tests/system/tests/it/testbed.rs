@@ -9,9 +9,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 use testbed::built;
 use testbed::certificates::{Fault, KeyKind};
+use testbed::connect::ConnectJvm;
 use testbed::docker::image::Debian;
 use testbed::docker::{Network, Reach, docker};
 use testbed::kafka::{Kafka, KafkaSpec, Place, Security};
+use testbed::postgres::Postgres;
 use testbed::process::{Process, Program};
 use testbed::ssh_host::{HostSpec, SshHost, Sshd, Sudo};
 use testbed::wait;
@@ -121,6 +123,35 @@ async fn a_host_behind_a_jump_host_is_reached_through_it_alone() {
     let args = ["-c", &script];
     let out = testbed::command::run_with_input("sh", "dash", &args, b"sudo-password\n").await.unwrap();
     assert_eq!(out.trim(), "0");
+}
+
+#[tokio::test]
+async fn the_reference_worker_runs_a_connector() {
+    let kafka = Kafka::start(KafkaSpec::default()).await.unwrap();
+    let worker = ConnectJvm::start(&kafka, &[("group.id", "reference")]).await.unwrap();
+    let plugins = worker.request("GET", "/connector-plugins", "").await.unwrap();
+    assert!(plugins.body.contains("FileStreamSourceConnector"), "{plugins:?}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("lines");
+    fs::write(&file, "one\ntwo\n").unwrap();
+    kafka.create_topic("lines", 1).await.unwrap();
+    let config = format!(
+        r#"{{"connector.class": "FileStreamSource", "file": "{}", "topic": "lines",
+            "value.converter": "org.apache.kafka.connect.storage.StringConverter"}}"#,
+        file.display()
+    );
+    let created = worker.request("PUT", "/connectors/lines/config", &config).await.unwrap();
+    assert_eq!(created.status, 201, "{created:?}");
+    assert_eq!(kafka.console_consume("lines", None, 2).await.unwrap(), ["one", "two"]);
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn postgres_answers() {
+    let server = Postgres::start().await.unwrap();
+    let answer = server.sql("create table t (a int); insert into t values (1), (2); select sum(a) from t;");
+    assert_eq!(answer.await.unwrap().trim(), "3");
 }
 
 #[tokio::test]
