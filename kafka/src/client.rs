@@ -30,7 +30,7 @@ pub struct ClientConfig {
     pub login_timeout: Duration,
     /// For one answer of one broker.
     pub request_timeout: Duration,
-    /// For a whole operation with all its repetitions, like Kafka's `default.api.timeout.ms`.
+    /// For a whole operation, like Kafka's `default.api.timeout.ms`: after this no further attempt is made.
     pub api_timeout: Duration,
 }
 

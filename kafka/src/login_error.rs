@@ -134,7 +134,7 @@ impl LoginError {
                 "the listener may ask for a client certificate, or something else than Kafka listens there"
             }
             Self::HungUp { .. } | Self::Exchange { .. } => "see the broker's log of this moment",
-            Self::Versions { .. } => "brokers from Kafka 2.4 on are supported",
+            Self::Versions { .. } => "brokers from Kafka 2.8 on are supported",
             Self::Mechanism { .. } => {
                 "choose an enabled mechanism, or add this one to sasl.enabled.mechanisms"
             }

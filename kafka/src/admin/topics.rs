@@ -9,11 +9,11 @@ use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
 use kafka_protocol::messages::{
     ApiKey, BrokerId as WireBrokerId, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
-    MetadataRequest, TopicName,
+    MetadataResponse, TopicName,
 };
 
 use crate::admin::operations::AuthorizedOperations;
-use crate::admin::{ItemResults, repeat_if_moved, text, verdict};
+use crate::admin::{ItemResults, left_out, repeat_if_moved, text, verdict};
 use crate::client::Client;
 use crate::endpoint::BrokerId;
 use crate::error::{ApiRefusal, Error};
@@ -76,23 +76,31 @@ impl Client {
             return Ok(BTreeMap::new());
         }
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        self.describe_topics(Some(names)).await
+        let build = move |version| metadata_request(version, Some(&names));
+        self.send(Route::Any, build, |response| Ok(read_topics(response))).await
     }
 
     /// Describes one topic; `None` when it does not exist.
     pub async fn topic(&self, name: &str) -> Result<Option<Topic>, Error> {
-        let described = self.describe_topics(Some(vec![name.to_owned()])).await?;
-        match described.into_values().next() {
-            Some(Ok(topic)) => Ok(Some(topic)),
-            None => Ok(None),
-            Some(Err(refusal)) if refusal.code == ResponseError::UnknownTopicOrPartition => Ok(None),
-            Some(Err(refusal)) => Err(Error::Refused { broker: self.resolve(Route::Any).await?, refusal }),
-        }
+        let names = [name.to_owned()];
+        self.send(
+            Route::Any,
+            move |version| metadata_request(version, Some(&names)),
+            |response| match read_topics(response).into_values().next() {
+                Some(Ok(topic)) => Ok(Some(topic)),
+                Some(Err(refusal)) if refusal.code == ResponseError::UnknownTopicOrPartition => Ok(None),
+                Some(Err(refusal)) => Err(refusal),
+                None => Err(left_out(ApiKey::Metadata, format!("topic `{name}`"))),
+            },
+        )
+        .await
     }
 
     /// Describes every topic that our principal may see.
     pub async fn all_topics(&self) -> Result<Vec<Topic>, Error> {
-        Ok(self.describe_topics(None).await?.into_values().flatten().collect())
+        let build = |version| metadata_request(version, None);
+        let topics = self.send(Route::Any, build, |response| Ok(read_topics(response))).await?;
+        Ok(topics.into_values().flatten().collect())
     }
 
     /// Creates topics. One that exists already is a refusal with `TopicAlreadyExists`.
@@ -219,27 +227,16 @@ impl Client {
         let timeout = self.inner.config.request_timeout.mul_f64(0.8);
         i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
     }
+}
 
-    async fn describe_topics(
-        &self,
-        names: Option<Vec<String>>,
-    ) -> Result<BTreeMap<String, Result<Topic, ApiRefusal>>, Error> {
-        self.send(
-            Route::Any,
-            move |version| metadata_request(version, names.as_deref()),
-            |response: <MetadataRequest as kafka_protocol::protocol::Request>::Response| {
-                let mut topics = BTreeMap::new();
-                for topic in response.topics {
-                    let name = topic.name.as_ref().map(|name| name.to_string()).unwrap_or_default();
-                    let checked =
-                        verdict(ApiKey::Metadata, format!("topic `{name}`"), topic.error_code, None);
-                    topics.insert(name.clone(), checked.map(|()| described(name, topic)));
-                }
-                Ok(topics)
-            },
-        )
-        .await
+fn read_topics(response: MetadataResponse) -> BTreeMap<String, Result<Topic, ApiRefusal>> {
+    let mut topics = BTreeMap::new();
+    for topic in response.topics {
+        let name = topic.name.as_ref().map(|name| name.to_string()).unwrap_or_default();
+        let checked = verdict(ApiKey::Metadata, format!("topic `{name}`"), topic.error_code, None);
+        topics.insert(name.clone(), checked.map(|()| described(name, topic)));
     }
+    topics
 }
 
 fn creatable(topic: &NewTopic) -> CreatableTopic {
