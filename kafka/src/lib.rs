@@ -14,6 +14,7 @@
 //! those that met the wrong broker.
 
 mod admin;
+mod batch;
 mod client;
 mod connection;
 mod dial;

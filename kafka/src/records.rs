@@ -3,16 +3,13 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{ApiKey, FetchRequest, ProduceRequest, TopicName};
-use kafka_protocol::records::{
-    Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, Record as WireRecord,
-    RecordBatchDecoder, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
-};
 
 use crate::admin::{left_out, text, verdict};
+use crate::batch::{decode, encode};
 use crate::client::{Client, call_on};
 use crate::endpoint::TopicPartition;
 use crate::error::Error;
@@ -54,8 +51,7 @@ pub enum Acks {
 
 impl Client {
     /// Reads records from `offset` on, transactions that were aborted included. Returns what there is as soon as there
-    /// is something, nothing after `max_wait`. Other requests to the same broker wait meanwhile. Understands batches
-    /// that are not compressed, or with gzip or snappy.
+    /// is something, nothing after `max_wait`. Other requests to the same broker wait meanwhile.
     pub async fn fetch(
         &self,
         partition: &TopicPartition,
@@ -146,105 +142,5 @@ impl Client {
         };
         verdict(ApiKey::Fetch, partition.to_string(), answered.error_code, None).map_err(refused)?;
         Ok(answered.records.unwrap_or_default())
-    }
-}
-
-fn encode(records: &[NewRecord]) -> Result<Bytes, Error> {
-    let wire_record = |(index, record): (i64, &NewRecord)| WireRecord {
-        transactional: false,
-        control: false,
-        delete_horizon: false,
-        partition_leader_epoch: NO_PARTITION_LEADER_EPOCH,
-        producer_id: NO_PRODUCER_ID,
-        producer_epoch: NO_PRODUCER_EPOCH,
-        timestamp_type: TimestampType::Creation,
-        offset: index,
-        // Counted so that the batch starts with "no sequence"; the encoder splits batches where it is not consecutive.
-        sequence: (index as i32).wrapping_sub(1),
-        timestamp: record.timestamp,
-        key: record.key.clone(),
-        value: record.value.clone(),
-        headers: record.headers.iter().map(|(name, value)| (text(name), value.clone())).collect(),
-    };
-    let records: Vec<WireRecord> = (0..).zip(records).map(wire_record).collect();
-    let options = RecordEncodeOptions { version: 2, compression: Compression::None };
-    let mut batch = BytesMut::new();
-    RecordBatchEncoder::encode(&mut batch, &records, &options)
-        .map_err(|error| Error::Records(error.into()))?;
-    Ok(batch.freeze())
-}
-
-/// Where the length of a batch stands, and what comes before the part that it counts.
-const BATCH_LENGTH_AT: usize = 8;
-const BATCH_PREFIX: usize = 12;
-
-fn decode(mut batches: Bytes, from: i64) -> Result<Vec<Record>, Error> {
-    let mut records = Vec::new();
-    // The broker cuts the last batch where max_bytes is reached.
-    while let Some(length) = batches.get(BATCH_LENGTH_AT..).and_then(|rest| rest.first_chunk::<4>()) {
-        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-        if batches.len() - BATCH_PREFIX < length {
-            break;
-        }
-        let batch = RecordBatchDecoder::decode(&mut batches).map_err(|error| Error::Records(error.into()))?;
-        let wanted = batch.records.into_iter().filter(|record| !record.control && record.offset >= from);
-        records.extend(wanted.map(|record| Record {
-            offset: record.offset,
-            timestamp: record.timestamp,
-            key: record.key,
-            value: record.value,
-            headers: record.headers.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
-        }));
-    }
-    Ok(records)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(timestamp: i64, key: Option<&'static str>, value: Option<&'static str>) -> NewRecord {
-        NewRecord {
-            timestamp,
-            key: key.map(Bytes::from),
-            value: value.map(Bytes::from),
-            headers: vec![("h".to_owned(), Some(Bytes::from("x"))), ("null".to_owned(), None)],
-        }
-    }
-
-    #[test]
-    fn records_come_back_from_one_batch() {
-        let new = [record(5, Some("a"), Some("1")), record(7, None, None), record(3, Some("b"), Some(""))];
-        let batch = encode(&new).unwrap();
-        let mut one = batch.clone();
-        RecordBatchDecoder::decode(&mut one).unwrap();
-        assert!(one.is_empty(), "all records are in one batch");
-        let records = decode(batch, 0).unwrap();
-        assert_eq!(records.len(), new.len());
-        for ((offset, record), new) in (0..).zip(records).zip(new) {
-            assert_eq!(record.offset, offset);
-            assert_eq!(
-                (record.timestamp, record.key, record.value, record.headers),
-                (new.timestamp, new.key, new.value, new.headers)
-            );
-        }
-    }
-
-    #[test]
-    fn what_lies_before_the_offset_and_a_cut_batch_are_left_out() {
-        let whole = encode(&[record(1, None, Some("1")), record(2, None, Some("2"))]).unwrap();
-        assert_eq!(decode(whole.clone(), 1).unwrap().len(), 1);
-        for cut in 1..whole.len() {
-            let mut twice = whole.to_vec();
-            twice.extend_from_slice(&whole[..cut]);
-            assert_eq!(decode(twice.into(), 0).unwrap().len(), 2, "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn a_damaged_batch_is_an_error() {
-        let mut damaged = encode(&[record(1, None, Some("1"))]).unwrap().to_vec();
-        *damaged.last_mut().unwrap() ^= 1;
-        assert!(matches!(decode(damaged.into(), 0), Err(Error::Records(_))));
     }
 }

@@ -441,6 +441,29 @@ async fn requests_follow_leaders_and_coordinators_of_three_brokers() {
     assert_ne!(member.coordinator_endpoint().unwrap(), coordinator);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_of_every_java_compression_are_read() {
+    let kafka = Kafka::start(KafkaSpec::default()).await.unwrap();
+    let admin = client(&kafka, Security::default());
+    for compression in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        kafka.create_topic(compression, 1).await.unwrap();
+        let properties = format!("security.protocol=PLAINTEXT\ncompression.type={compression}\n");
+        let args =
+            ["--topic", compression, "--num-records", "500", "--record-size", "200", "--throughput", "-1"];
+        kafka.tool("org.apache.kafka.tools.ProducerPerformance", &args, &properties).await.unwrap();
+        let partition = TopicPartition::new(compression, 0);
+        let mut records = Vec::new();
+        while records.len() < 500 {
+            let next = i64::try_from(records.len()).unwrap();
+            let read = admin.fetch(&partition, next, 20_000, Duration::from_secs(5)).await.unwrap();
+            assert_eq!(read.first().map(|record| record.offset), Some(next), "{compression}");
+            records.extend(read);
+        }
+        assert!(records.iter().all(|record| record.value.as_ref().is_some_and(|value| value.len() == 200)));
+        assert!(records.iter().zip(0..).all(|(record, offset)| record.offset == offset));
+    }
+}
+
 /// Counts the connections it makes.
 #[derive(Default)]
 struct CountingDial {
