@@ -113,3 +113,6 @@ pub(crate) fn lab() -> Inventory {
 pub(crate) fn starter() -> &'static str {
     STARTER
 }
+
+#[cfg(test)]
+mod tests;

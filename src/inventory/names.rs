@@ -11,17 +11,20 @@ use serde::{Serialize, Serializer};
 
 /// What may be a certain kind of name.
 pub(crate) trait Rule {
-    /// The rule in words, put after "expected".
-    const EXPECTED: &'static str;
+    /// What it is, put after "expected".
+    const WHAT: &'static str;
+    /// The rule in words.
+    const RULE: &'static str;
 
     fn allows(text: &str) -> bool;
 }
 
-/// Text that does not follow its rule. Names the rule; the text itself is shown by whoever knows where it stood.
+/// Text that does not follow its rule. The text itself is shown by whoever knows where it stood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected {expected}")]
+#[error("expected {what}")]
 pub(crate) struct NameError {
-    pub(crate) expected: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) rule: &'static str,
 }
 
 /// Text that follows rule `R`. The rule is part of the type, so a topic cannot stand where a host is wanted.
@@ -36,7 +39,7 @@ impl<R: Rule> Name<R> {
         if R::allows(text) {
             Ok(Self { text: text.to_owned(), rule: PhantomData })
         } else {
-            Err(NameError { expected: R::EXPECTED })
+            Err(NameError { what: R::WHAT, rule: R::RULE })
         }
     }
 }
@@ -113,8 +116,9 @@ impl Address {
 pub(crate) enum ClusterRule {}
 
 impl Rule for ClusterRule {
-    const EXPECTED: &'static str =
-        "1 to 40 of a-z, 0-9 and single hyphens between them, starting with a letter, such as `orders`";
+    const WHAT: &'static str = "a cluster name";
+    const RULE: &'static str =
+        "1 to 40 of a-z, 0-9 and single inner hyphens, starting with a letter, such as `orders`";
 
     fn allows(text: &str) -> bool {
         let hyphens_stand_alone = !text.ends_with('-') && !text.contains("--");
@@ -140,8 +144,9 @@ fn is_dns_name(text: &str) -> bool {
 pub(crate) enum HostRule {}
 
 impl Rule for HostRule {
-    const EXPECTED: &'static str =
-        "a host name: letters, digits, dots and inner hyphens, at most 63 characters, such as `connect-1`";
+    const WHAT: &'static str = "a host name";
+    const RULE: &'static str =
+        "letters, digits, dots and inner hyphens, at most 63 characters, such as `connect-1`";
 
     fn allows(text: &str) -> bool {
         text.len() <= 63 && is_dns_name(text) && !text.starts_with('_')
@@ -152,7 +157,8 @@ impl Rule for HostRule {
 pub(crate) enum AddressRule {}
 
 impl Rule for AddressRule {
-    const EXPECTED: &'static str = "a DNS name, an IPv4 address, or an IPv6 address without brackets";
+    const WHAT: &'static str = "an address";
+    const RULE: &'static str = "a DNS name, an IPv4 address, or an IPv6 address without brackets";
 
     fn allows(text: &str) -> bool {
         let looks_like_ipv4 = text.chars().all(|c| c.is_ascii_digit() || c == '.');
@@ -164,8 +170,9 @@ impl Rule for AddressRule {
 pub(crate) enum UserRule {}
 
 impl Rule for UserRule {
-    const EXPECTED: &'static str =
-        "a Unix user name: a letter or `_`, then letters, digits, `_`, `.` and `-`, at most 32 characters";
+    const WHAT: &'static str = "a Unix user";
+    const RULE: &'static str =
+        "a letter or `_`, then letters, digits, `_`, `.` and `-`, at most 32 characters";
 
     fn allows(text: &str) -> bool {
         text.len() <= 32
@@ -178,8 +185,8 @@ impl Rule for UserRule {
 pub(crate) enum UnitRule {}
 
 impl Rule for UnitRule {
-    const EXPECTED: &'static str =
-        "a systemd unit such as `confluent-kafka-connect` or `connect@blue.service`";
+    const WHAT: &'static str = "a systemd unit";
+    const RULE: &'static str = "such as `confluent-kafka-connect` or `connect@blue.service`";
 
     fn allows(text: &str) -> bool {
         (1..=255).contains(&text.len())
@@ -192,7 +199,9 @@ impl Rule for UnitRule {
 pub(crate) enum PathRule {}
 
 impl Rule for PathRule {
-    const EXPECTED: &'static str = "an absolute path of letters, digits, `.`, `_`, `-`, `+`, `@`, without `..` steps, such as `/opt/connect`";
+    const WHAT: &'static str = "an absolute path";
+    const RULE: &'static str =
+        "steps of letters, digits, `.`, `_`, `-`, `+` and `@`, none of them `..`, such as `/opt/connect`";
 
     fn allows(text: &str) -> bool {
         let is_step = |step: &str| {
@@ -213,8 +222,9 @@ fn is_kafka_char(c: char) -> bool {
 pub(crate) enum TopicRule {}
 
 impl Rule for TopicRule {
-    const EXPECTED: &'static str =
-        "a topic name that Kafka takes: 1 to 249 letters, digits, `.`, `_` and `-`, and neither `.` nor `..`";
+    const WHAT: &'static str = "a topic name";
+    const RULE: &'static str =
+        "Kafka takes 1 to 249 letters, digits, `.`, `_` and `-`, but neither `.` nor `..`";
 
     fn allows(text: &str) -> bool {
         (1..=249).contains(&text.len()) && text != "." && text != ".." && text.chars().all(is_kafka_char)
@@ -226,8 +236,8 @@ pub(crate) enum ConnectorRule {}
 
 impl Rule for ConnectorRule {
     // Narrower than Kafka, which takes nearly everything: the name becomes a URL path, a group id and a metric tag.
-    const EXPECTED: &'static str =
-        "a connector name: 1 to 200 letters, digits, `.`, `_` and `-`, starting with a letter or digit";
+    const WHAT: &'static str = "a connector name";
+    const RULE: &'static str = "1 to 200 letters, digits, `.`, `_` and `-`, starting with a letter or digit";
 
     fn allows(text: &str) -> bool {
         (1..=200).contains(&text.len())
@@ -240,8 +250,8 @@ impl Rule for ConnectorRule {
 pub(crate) enum GroupRule {}
 
 impl Rule for GroupRule {
-    const EXPECTED: &'static str =
-        "a group id: 1 to 200 letters, digits, `.`, `_` and `-`, starting with a letter or digit";
+    const WHAT: &'static str = "a group id";
+    const RULE: &'static str = "1 to 200 letters, digits, `.`, `_` and `-`, starting with a letter or digit";
 
     fn allows(text: &str) -> bool {
         ConnectorRule::allows(text)
@@ -252,8 +262,9 @@ impl Rule for GroupRule {
 pub(crate) enum PrincipalRule {}
 
 impl Rule for PrincipalRule {
-    const EXPECTED: &'static str =
-        "a Kafka user: 1 to 128 letters, digits, `.`, `_`, `-`, `@` and `+`, starting with a letter or digit";
+    const WHAT: &'static str = "a Kafka user";
+    const RULE: &'static str =
+        "1 to 128 letters, digits, `.`, `_`, `-`, `@` and `+`, starting with a letter or digit";
 
     fn allows(text: &str) -> bool {
         (1..=128).contains(&text.len())
@@ -266,7 +277,8 @@ impl Rule for PrincipalRule {
 pub(crate) enum ClassRule {}
 
 impl Rule for ClassRule {
-    const EXPECTED: &'static str = "a class name such as `org.apache.kafka.connect.json.JsonConverter`";
+    const WHAT: &'static str = "a class name";
+    const RULE: &'static str = "such as `org.apache.kafka.connect.json.JsonConverter`";
 
     fn allows(text: &str) -> bool {
         let is_identifier = |part: &str| {
@@ -281,7 +293,8 @@ impl Rule for ClassRule {
 pub(crate) enum VariableRule {}
 
 impl Rule for VariableRule {
-    const EXPECTED: &'static str = "the name of an environment variable, such as `KAFKA_ADMIN_PASSWORD`";
+    const WHAT: &'static str = "the name of an environment variable";
+    const RULE: &'static str = "letters, digits and `_`, such as `KAFKA_ADMIN_PASSWORD`";
 
     fn allows(text: &str) -> bool {
         text.len() <= 128
@@ -294,7 +307,8 @@ impl Rule for VariableRule {
 pub(crate) enum VersionRule {}
 
 impl Rule for VersionRule {
-    const EXPECTED: &'static str = "a version of three numbers, such as `4.3.1`";
+    const WHAT: &'static str = "a version";
+    const RULE: &'static str = "three numbers, such as `4.3.1`";
 
     fn allows(text: &str) -> bool {
         let is_number =
@@ -307,7 +321,8 @@ impl Rule for VersionRule {
 pub(crate) enum FingerprintRule {}
 
 impl Rule for FingerprintRule {
-    const EXPECTED: &'static str = "an OpenPGP fingerprint: 40 hexadecimal digits";
+    const WHAT: &'static str = "an OpenPGP fingerprint";
+    const RULE: &'static str = "40 hexadecimal digits, as `gpg --show-keys KEY` prints them";
 
     fn allows(text: &str) -> bool {
         text.len() == 40 && text.chars().all(|c| c.is_ascii_digit() || matches!(c, 'A'..='F'))
@@ -318,7 +333,9 @@ impl Rule for FingerprintRule {
 pub(crate) enum RepositoryUrlRule {}
 
 impl Rule for RepositoryUrlRule {
-    const EXPECTED: &'static str = "a URL such as `https://download.docker.com/linux/debian`";
+    const WHAT: &'static str = "a URL";
+    const RULE: &'static str =
+        "`http://` or `https://`, without user and query, such as `https://download.docker.com/linux`";
 
     fn allows(text: &str) -> bool {
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));

@@ -13,17 +13,17 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 #[schemars(title = "provision inventory")]
 pub(super) struct Inventory {
-    /// The cluster's name: a-z, 0-9 and hyphens.
+    /// The cluster's name: a-z, 0-9 and hyphens, such as `orders`.
     #[schemars(required)]
     pub(super) cluster: Option<String>,
     /// How workers run: as containers (the default), or as supervised processes.
     pub(super) runtime: Option<Runtime>,
-    /// Hosts by name.
+    /// Hosts by name, such as `connect-1: { address: 10.0.1.11 }`.
     #[schemars(required)]
     pub(super) hosts: Option<BTreeMap<String, Host>>,
     /// How hosts are reached; each host can say otherwise.
     pub(super) ssh: Option<Ssh>,
-    /// The Kafka cluster that Connect works with.
+    /// The Kafka cluster that Connect works with: `bootstrap`, `trust` and `admin` of an existing one, or `managed`.
     #[schemars(required)]
     pub(super) kafka: Option<Kafka>,
     /// The workers; each host can say otherwise.
@@ -99,9 +99,12 @@ pub(super) enum Jump {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JumpHost {
+    /// A DNS name or an IP address.
     #[schemars(required)]
     pub(super) address: Option<String>,
+    /// Who logs in there.
     pub(super) user: Option<String>,
+    /// The hop's SSH port.
     #[schemars(range(min = 1, max = 65535))]
     pub(super) port: Option<i64>,
     /// The private key's file.
@@ -134,6 +137,7 @@ pub(super) enum SudoWord {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SudoPassword {
+    /// `{ env: NAME }`, `{ file: PATH }` or `{ command: [PROGRAM, ARGUMENT] }`.
     #[schemars(required)]
     pub(super) password: Option<Secret>,
 }
@@ -219,8 +223,11 @@ pub(super) enum TrustWord {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TrustStore {
+    /// Certificates as text.
     pub(super) pem: Option<StoreFile>,
+    /// A PKCS12 store (`.p12`, `.pfx`).
     pub(super) pkcs12: Option<StoreFile>,
+    /// A Java key store.
     pub(super) jks: Option<StoreFile>,
     /// The store's password, for `pkcs12` and `jks`.
     pub(super) password: Option<Secret>,
@@ -255,8 +262,10 @@ pub(super) enum Mechanism {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Admin {
+    /// The administrator's name.
     #[schemars(required)]
     pub(super) username: Option<String>,
+    /// `{ env: NAME }`, `{ file: PATH }` or `{ command: [PROGRAM, ARGUMENT] }`.
     #[schemars(required)]
     pub(super) password: Option<Secret>,
     /// Default: SCRAM-SHA-512.
@@ -327,7 +336,8 @@ pub(super) struct Connect {
     /// The most threads a worker may have. Default: 1024.
     #[schemars(range(min = 16, max = 1_000_000))]
     pub(super) pids: Option<i64>,
-    /// Where a worker's files are put on its host, absolute. Default: /opt/connect/<cluster>.
+    /// Where a worker's files are put on its host, absolute. Default: /etc/provision/<cluster>, or a folder of the
+    /// user's state (XDG) with `runtime: process`.
     pub(super) directory: Option<String>,
     /// Further worker properties by Kafka's names.
     pub(super) properties: Option<BTreeMap<String, Text>>,
@@ -337,14 +347,20 @@ pub(super) struct Connect {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HostConnect {
+    /// As `connect.rest`.
     pub(super) rest: Option<Listener>,
+    /// As `connect.metrics`.
     pub(super) metrics: Option<Listener>,
     /// The name or address under which other workers reach this one. Default: what `rest.bind` leads to.
     pub(super) advertised_name: Option<String>,
+    /// As `connect.memory`.
     pub(super) memory: Option<Text>,
+    /// As `connect.cpus`.
     pub(super) cpus: Option<Text>,
+    /// As `connect.pids`.
     #[schemars(range(min = 16, max = 1_000_000))]
     pub(super) pids: Option<i64>,
+    /// As `connect.directory`.
     pub(super) directory: Option<String>,
     /// Merged into `connect.properties`.
     pub(super) properties: Option<BTreeMap<String, Text>>,
@@ -354,6 +370,7 @@ pub(super) struct HostConnect {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Listener {
+    /// The port on the host.
     #[schemars(range(min = 1, max = 65535))]
     pub(super) port: Option<i64>,
     /// `loopback` (the default of one host), `private` (of several: the host's own address), or `all`.
@@ -383,7 +400,9 @@ pub(super) struct InternalTopics {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConfigTopic {
+    /// Default: <group>-configs.
     pub(super) name: Option<String>,
+    /// Replicas of each partition.
     #[schemars(range(min = 1, max = 32767))]
     pub(super) replication: Option<i64>,
 }
@@ -391,9 +410,12 @@ pub(super) struct ConfigTopic {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InternalTopic {
+    /// Default: <group>-offsets, <group>-status.
     pub(super) name: Option<String>,
+    /// Default: 25 for offsets, 5 for status.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) partitions: Option<i64>,
+    /// Replicas of each partition.
     #[schemars(range(min = 1, max = 32767))]
     pub(super) replication: Option<i64>,
 }
@@ -402,7 +424,9 @@ pub(super) struct InternalTopic {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Converters {
+    /// Of record keys.
     pub(super) key: Option<String>,
+    /// Of record values.
     pub(super) value: Option<String>,
 }
 

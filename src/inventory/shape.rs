@@ -148,6 +148,7 @@ impl<'s> Checker<'_, 's, '_> {
         let least = array.get("minItems").and_then(Json::as_u64).unwrap_or(0);
         if (items.len() as u64) < least {
             self.report.problem(path, "expected at least one entry, found an empty list", "");
+            return Json::Null;
         }
         let schema = array.get("items").unwrap_or(&Json::Bool(true));
         let checked =
@@ -231,7 +232,7 @@ impl<'s> Checker<'_, 's, '_> {
             _ => {}
         }
         let found = match scalar.kind {
-            _ if accepts.secret => "something else".to_owned(),
+            _ if accepts.secret => "a plain value".to_owned(),
             Kind::Null => "nothing".to_owned(),
             Kind::Boolean(_) => format!("the boolean {text}"),
             Kind::Integer(_) | Kind::Float(_) => format!("the number {text}"),

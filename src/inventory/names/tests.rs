@@ -2,10 +2,10 @@ use super::*;
 
 fn check<R: Rule>(good: &[&str], bad: &[&str]) {
     for text in good {
-        assert!(Name::<R>::parse(text).is_ok(), "{text:?} should pass: {}", R::EXPECTED);
+        assert!(Name::<R>::parse(text).is_ok(), "{text:?} should pass: {}", R::RULE);
     }
     for text in bad {
-        assert!(Name::<R>::parse(text).is_err(), "{text:?} should not pass: {}", R::EXPECTED);
+        assert!(Name::<R>::parse(text).is_err(), "{text:?} should not pass: {}", R::RULE);
     }
 }
 

@@ -125,18 +125,35 @@ impl Validator<'_, '_> {
         }
     }
 
+    /// No machine twice, and no two workers under one name.
     fn duplicates(&mut self, hosts: &[Host], path: &Path) {
         for (index, host) in hosts.iter().enumerate() {
-            let twin = hosts.iter().take(index).find(|other| is_same_machine(host, other));
-            if let Some(twin) = twin {
-                let here = path.key(host.name.as_str()).key("address");
-                let message = match host.connection {
-                    Connection::Local => format!("this machine is already host {}", twin.name),
-                    Connection::Ssh(_) => {
-                        format!("{} is already the address of host {}", host.address, twin.name)
+            let here = path.key(host.name.as_str());
+            let mut earlier = hosts.iter().take(index);
+            if let Some(twin) = earlier.clone().find(|other| is_same_machine(host, other)) {
+                let hint = "one worker per host: remove one of the two";
+                match host.connection {
+                    Connection::Local => {
+                        self.report.problem(
+                            &here,
+                            format!("this machine is already host {}", twin.name),
+                            hint,
+                        );
                     }
-                };
-                self.report.problem(&here, message, "one worker per host: remove one of the two");
+                    Connection::Ssh(_) => {
+                        let message =
+                            format!("{} is already the address of host {}", host.address, twin.name);
+                        self.report.problem(&here.key("address"), message, hint);
+                    }
+                }
+            } else if let Some(twin) = earlier.find(|other| worker_id(host) == worker_id(other)) {
+                let (name, port) = worker_id(host);
+                let message = format!(
+                    "other workers would reach this one as {name}:{port}, and host {} as well",
+                    twin.name
+                );
+                let hint = "set `connect.advertised_name` or another `connect.rest.port` for one of the two";
+                self.report.problem(&here.key("address"), message, hint);
             }
         }
     }
@@ -168,6 +185,12 @@ impl Validator<'_, '_> {
             self.report.problem(&here, message, "use `private` or `all`");
         }
     }
+}
+
+/// How the workers of a cluster tell each other apart.
+fn worker_id(host: &Host) -> (String, Port) {
+    let name = host.worker.advertised_name.as_ref().unwrap_or(&host.address);
+    (name.as_str().to_ascii_lowercase(), host.worker.rest.port)
 }
 
 fn is_same_machine(one: &Host, other: &Host) -> bool {

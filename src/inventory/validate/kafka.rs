@@ -333,7 +333,8 @@ impl Validator<'_, '_> {
                     "remove this key, or set `manage: false`",
                 );
             }
-            if section.managed.is_none() {
+            let is_decided = raw.manage.is_some() || self.report.tree.get(&path.key("manage")).is_none();
+            if section.managed.is_none() && is_decided {
                 let hint = "who may create the Connect user; or set `user: { manage: false, … }` for one that exists";
                 self.report.missing(&kafka.key("admin"), hint);
             }

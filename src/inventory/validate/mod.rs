@@ -73,9 +73,13 @@ impl Validator<'_, '_> {
     /// The text as a name of kind `R`. Says nothing about a text that is not there.
     fn name<R: Rule>(&mut self, text: Option<&str>, path: &Path) -> Option<Name<R>> {
         let text = text?;
-        Name::parse(text)
-            .map_err(|error| self.report.problem(path, format!("{error}, found {text:?}"), ""))
-            .ok()
+        match Name::parse(text) {
+            Ok(name) => Some(name),
+            Err(error) => {
+                self.report.problem(path, format!("{error}, found {}", shown(text)), error.rule);
+                None
+            }
+        }
     }
 
     /// A path on the control machine: absolute, below the home folder, or relative to the inventory's file.
@@ -98,6 +102,14 @@ impl Validator<'_, '_> {
             }
             (None, _) => Some(self.place.folder.join(text)),
         }
+    }
+}
+
+/// Text of the file in a message: quoted, and not without end.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
     }
 }
 
