@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::Request;
 
@@ -64,8 +65,10 @@ pub(crate) struct Inner {
 pub(crate) struct State {
     links: HashMap<Endpoint, Link>,
     pub(crate) view: View,
-    /// Counts up, so that questions for "any broker" go round.
+    /// Which broker is asked when any will do: the same one while it answers, to save connections.
     pub(crate) turn: usize,
+    /// In KRaft mode every broker forwards to the controller; with ZooKeeper the others refuse, once.
+    pub(crate) needs_controller: bool,
 }
 
 impl Client {
@@ -125,12 +128,23 @@ impl Client {
         loop {
             match attempt().await {
                 Ok(value) => return Ok(value),
-                Err(error) => {
-                    self.state().view.forget();
-                    retry.pause(error).await?;
-                }
+                Err(error) => self.recover(&mut retry, error).await?,
             }
         }
+    }
+
+    /// Waits after a failure that may pass, and looks at the cluster afresh after it; or gives up with the error to
+    /// report.
+    pub(crate) async fn recover(&self, retry: &mut Retry, error: Error) -> Result<(), Error> {
+        let met_wrong_controller = error.code() == Some(ResponseError::NotController);
+        let paused = retry.pause(error).await;
+        if matches!(paused, Ok(()) | Err(Error::Deadline { .. })) {
+            let mut state = self.state();
+            state.view.forget();
+            state.turn = state.turn.wrapping_add(1);
+            state.needs_controller |= met_wrong_controller;
+        }
+        paused
     }
 
     pub(crate) async fn call<R: Request>(

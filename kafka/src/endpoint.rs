@@ -56,8 +56,7 @@ impl FromStr for Endpoint {
                 (host, port)
             }
         };
-        let is_host_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-        if host.is_empty() || host.starts_with('-') || !host.chars().all(is_host_char) {
+        if !is_host(host) {
             return Err(wrong(EndpointProblem::Host));
         }
         match port.parse::<u16>() {
@@ -65,6 +64,12 @@ impl FromStr for Endpoint {
             Ok(_) | Err(_) => Err(wrong(EndpointProblem::Port)),
         }
     }
+}
+
+/// Whether text can be a host name or an address: nothing that a shell or a program could take for something else.
+pub(crate) fn is_host(text: &str) -> bool {
+    let is_host_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+    !text.is_empty() && !text.starts_with('-') && text.chars().all(is_host_char)
 }
 
 /// Text that is not `host:port`.

@@ -34,7 +34,7 @@ pub enum Error {
 
 /// Kafka's own "no" to a request or to one item of it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{api:?} of {subject} failed with {code}{}", detail(.message))]
+#[error("{api:?} of {subject} failed with {}{}", kafka_name(*.code), detail(.message))]
 pub struct ApiRefusal {
     pub api: ApiKey,
     /// What it was about: a topic, a group, a user.
@@ -42,6 +42,21 @@ pub struct ApiRefusal {
     pub code: ResponseError,
     /// The broker's own words.
     pub message: Option<String>,
+}
+
+/// The code as Kafka's documentation and the JVM's logs write it: `TOPIC_ALREADY_EXISTS`.
+pub(crate) fn kafka_name(code: ResponseError) -> String {
+    if let ResponseError::Unknown(number) = code {
+        return format!("error code {number}");
+    }
+    let mut name = String::new();
+    for (index, letter) in format!("{code:?}").chars().enumerate() {
+        if index > 0 && letter.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
 }
 
 fn detail(message: &Option<String>) -> String {
@@ -148,5 +163,18 @@ impl ApiRefusal {
             _ => return None,
         };
         Some(hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_have_kafkas_names() {
+        let check = |code, name| assert_eq!(kafka_name(code), name);
+        check(ResponseError::TopicAlreadyExists, "TOPIC_ALREADY_EXISTS");
+        check(ResponseError::InvalidTopicException, "INVALID_TOPIC_EXCEPTION");
+        check(ResponseError::Unknown(999), "error code 999");
     }
 }

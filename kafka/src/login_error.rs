@@ -8,7 +8,7 @@ use rustls::pki_types::InvalidDnsNameError;
 use thiserror::Error;
 
 use crate::endpoint::Endpoint;
-use crate::error::{UnsupportedApi, WireError};
+use crate::error::{UnsupportedApi, WireError, kafka_name};
 use crate::scram::ScramError;
 
 /// How far a login had come.
@@ -79,7 +79,7 @@ pub enum LoginError {
     Refused { endpoint: Endpoint, mechanism: &'static str, username: String, message: String },
     #[error("{endpoint}: {mechanism} login as `{username}` failed")]
     Scram { endpoint: Endpoint, mechanism: &'static str, username: String, source: ScramError },
-    #[error("{endpoint}: the broker answered {stage} with error {code}")]
+    #[error("{endpoint}: the broker answered {stage} with {}", kafka_name(*.code))]
     Broker { endpoint: Endpoint, stage: Stage, code: kafka_protocol::ResponseError },
 }
 

@@ -63,16 +63,14 @@ impl Client {
         let encoded = loop {
             match self.fetch_once(partition, offset, max_bytes, max_wait).await {
                 Ok(encoded) => break encoded,
-                Err(error) => {
-                    self.state().view.forget();
-                    retry.pause(error).await?;
-                }
+                Err(error) => self.recover(&mut retry, error).await?,
             }
         };
         decode(encoded, offset)
     }
 
-    /// Writes records as one batch, and returns the offset of the first.
+    /// Writes records as one batch, and returns the offset of the first. If the answer is lost on the way, they are
+    /// written twice.
     pub async fn produce(
         &self,
         partition: &TopicPartition,

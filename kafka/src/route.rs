@@ -10,16 +10,19 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use crate::client::Client;
-use crate::endpoint::{BrokerId, Endpoint, TopicPartition};
+use crate::endpoint::{BrokerId, Endpoint, TopicPartition, is_host};
 use crate::error::{ApiRefusal, Error};
 use crate::wire::AnyRequest;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Route<'a> {
     Any,
+    /// The controller; or any broker, until one refuses to pass the request on.
     Controller,
     Broker(BrokerId),
+    /// The group's coordinator.
     Group(&'a str),
+    /// The partition's leader.
     Leader(&'a TopicPartition),
 }
 
@@ -56,23 +59,24 @@ impl View {
     }
 }
 
-/// An address as brokers advertise it; `None` when it is no address.
+/// An address as brokers advertise it; `None` when it is no address. It may end up in a command that forwards it, so
+/// the broker's word is not enough.
 pub(crate) fn endpoint(host: &str, port: i32) -> Option<Endpoint> {
     let port = u16::try_from(port).ok().filter(|port| *port > 0)?;
-    (!host.is_empty()).then(|| Endpoint::new(host, port))
+    is_host(host).then(|| Endpoint::new(host, port))
 }
 
 impl Client {
     pub(crate) async fn resolve(&self, route: Route<'_>) -> Result<Endpoint, Error> {
         match route {
             Route::Any => self.any_broker(),
+            Route::Controller if !self.state().needs_controller => self.any_broker(),
             Route::Controller => {
                 let known = |view: &View| view.controller.and_then(|id| view.brokers.get(&id)).cloned();
                 if let Some(controller) = known(&self.state().view) {
                     return Ok(controller);
                 }
                 let broker = self.ask_metadata(&[]).await?.0;
-                // In KRaft any broker forwards to the controller.
                 Ok(known(&self.state().view).unwrap_or(broker))
             }
             Route::Broker(id) => {
@@ -145,19 +149,15 @@ impl Client {
         Ok(coordinator)
     }
 
-    /// A known broker or a bootstrap server, another one every time.
+    /// A known broker, or a bootstrap server while none is known.
     fn any_broker(&self) -> Result<Endpoint, Error> {
-        let mut state = self.state();
-        let turn = state.turn;
-        state.turn = turn.wrapping_add(1);
-        let known = state.view.brokers.len();
-        if known > 0 {
-            let broker = state.view.brokers.values().nth(turn % known);
-            return Ok(broker.expect("the index is within the length").clone());
-        }
-        let bootstrap = &self.inner.config.bootstrap;
-        let broker = bootstrap.get(turn.checked_rem(bootstrap.len()).ok_or(Error::NoBootstrap)?);
-        Ok(broker.expect("the index is within the length").clone())
+        let state = self.state();
+        let known: Vec<&Endpoint> = match state.view.brokers.is_empty() {
+            false => state.view.brokers.values().collect(),
+            true => self.inner.config.bootstrap.iter().collect(),
+        };
+        let turn = state.turn.checked_rem(known.len()).ok_or(Error::NoBootstrap)?;
+        Ok(known[turn].clone())
     }
 }
 

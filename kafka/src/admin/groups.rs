@@ -58,10 +58,7 @@ impl Client {
         loop {
             match self.ask_coordinator(group).await {
                 Ok(coordinator) => return Ok(coordinator),
-                Err(error) => {
-                    self.state().view.forget();
-                    retry.pause(error).await?;
-                }
+                Err(error) => self.recover(&mut retry, error).await?,
             }
         }
     }

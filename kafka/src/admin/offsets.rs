@@ -66,10 +66,7 @@ impl Client {
                 partitions.iter().filter(|partition| !found.contains_key(*partition)).collect();
             match self.list_some_offsets(&missing, spec, &mut found).await {
                 Ok(()) => return Ok(found),
-                Err(error) => {
-                    self.state().view.forget();
-                    retry.pause(error).await?;
-                }
+                Err(error) => self.recover(&mut retry, error).await?,
             }
         }
     }

@@ -3,7 +3,7 @@
 use kafka_protocol::ResponseError;
 use thiserror::Error;
 
-use crate::error::{ApiRefusal, Error, WireError};
+use crate::error::{ApiRefusal, Error, WireError, kafka_name};
 
 #[derive(Debug, Error)]
 pub enum GroupError {
@@ -17,7 +17,7 @@ pub enum GroupError {
     #[error("the generation is over")]
     IllegalGeneration,
     /// The next call finds the coordinator anew.
-    #[error("the coordinator has moved or is not ready: {code}")]
+    #[error("the coordinator has moved or is not ready: {}", kafka_name(*.code))]
     CoordinatorMoved { code: ResponseError },
     /// The next call finds the coordinator anew.
     #[error("the coordinator cannot be reached")]
