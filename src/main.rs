@@ -1,3 +1,60 @@
-//! Takes bare Linux hosts to a Kafka Connect cluster.
+//! `provision`: takes bare Linux hosts to a secured, monitored Kafka Connect cluster, and keeps it so.
+//!
+//! Start at [`phases::all`], the list of what is done; `commands/` is how a run goes.
 
-fn main() {}
+mod authority;
+mod cli;
+mod commands;
+mod control;
+mod desired;
+mod engine;
+mod exit_code;
+mod host;
+mod image;
+mod inventory;
+mod kafka_access;
+mod kafka_home;
+mod phases;
+mod plan;
+mod report;
+mod rest_client;
+mod secrets;
+mod shell;
+mod supervise;
+mod templates;
+mod worker_build;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use cli::Cli;
+use exit_code::Exit;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            // A closed pipe is the only way this fails.
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_from_env("PROVISION_LOG").unwrap_or_else(|_| EnvFilter::new("warn")))
+        .with_writer(std::io::stderr)
+        .init();
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .expect("nothing installs another provider before main");
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            report::stderr(&format!("error: cannot start the runtime: {error}\n"));
+            return Exit::Bug.into();
+        }
+    };
+    runtime.block_on(commands::run(cli)).into()
+}

@@ -47,11 +47,24 @@ pub(crate) enum HostError {
     #[error("{host}: unexpected answer to the attempt to {title}: {detail}")]
     Protocol { host: HostName, title: String, detail: String },
     #[error("{host}: cannot start to {title}")]
-    Start { host: HostName, title: String, #[source] source: io::Error },
+    Start {
+        host: HostName,
+        title: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("{host}: ssh could not be started on this machine")]
-    Ssh { host: HostName, #[source] source: io::Error },
+    Ssh {
+        host: HostName,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot read {path}")]
-    LocalFile { path: PathBuf, #[source] source: io::Error },
+    LocalFile {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl HostError {
@@ -62,7 +75,10 @@ impl HostError {
             Sensitivity::Secret => Vec::new(),
             Sensitivity::Public => {
                 let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-                lines[lines.len().saturating_sub(TAIL_LINES)..].iter().map(|line| (*line).to_owned()).collect()
+                lines[lines.len().saturating_sub(TAIL_LINES)..]
+                    .iter()
+                    .map(|line| (*line).to_owned())
+                    .collect()
             }
         };
         if output.status == 124 {

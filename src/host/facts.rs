@@ -101,7 +101,8 @@ mod tests {
         let (facts, sudo) = parse(&format!("{DEBIAN}sudo=passwordless\n"), 990).unwrap();
         assert_eq!((facts.os.as_str(), facts.login_uid, facts.clock_skew_seconds), ("debian", 1000, 10));
         assert_eq!(sudo, SudoAnswer::Passwordless);
-        let (_, sudo) = parse(&format!("{DEBIAN}sudo=refused\nsudo_said=sudo: a password is required\n"), 0).unwrap();
+        let (_, sudo) =
+            parse(&format!("{DEBIAN}sudo=refused\nsudo_said=sudo: a password is required\n"), 0).unwrap();
         assert_eq!(sudo, SudoAnswer::Unavailable { said: "sudo: a password is required".to_owned() });
     }
 

@@ -28,7 +28,8 @@ impl Forwarded {
 
     fn refusal(&self) -> io::Error {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let reason = log.lines().rev().find_map(|line| line.split_once("open failed: ").map(|(_, reason)| reason));
+        let reason =
+            log.lines().rev().find_map(|line| line.split_once("open failed: ").map(|(_, reason)| reason));
         let reason = reason.map_or_else(|| ssh_failure::summary(&log), |reason| reason.trim().to_owned());
         io::Error::new(
             io::ErrorKind::ConnectionRefused,
@@ -38,7 +39,11 @@ impl Forwarded {
 }
 
 impl AsyncRead for Forwarded {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
         if buf.filled().len() > before {

@@ -76,7 +76,8 @@ pub(super) fn header(
         OnDisconnect::Finish => "finish",
     };
     let script = STANDARD.encode(script);
-    let password_line = password.map(|password| format!("{}\n", password.expose_secret())).unwrap_or_default();
+    let password_line =
+        password.map(|password| format!("{}\n", password.expose_secret())).unwrap_or_default();
     format!("{password_line}provision-begin\n{input_bytes} {mode}\n{script}\n").into_bytes()
 }
 

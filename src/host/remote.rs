@@ -54,9 +54,12 @@ impl RemoteHost {
         if output.status != 0 {
             return Err(HostError::failed(&host.name, &command, output));
         }
-        let (facts, sudo) = facts::parse(&output.stdout, midpoint.floor() as i64).ok_or_else(|| {
-            HostError::Protocol { host: host.name.clone(), title: command.title.clone(), detail: output.stdout }
-        })?;
+        let (facts, sudo) =
+            facts::parse(&output.stdout, midpoint.floor() as i64).ok_or_else(|| HostError::Protocol {
+                host: host.name.clone(),
+                title: command.title.clone(),
+                detail: output.stdout,
+            })?;
         host.sudo = sudo
             .into_sudo(sudo_password)
             .ok_or_else(|| HostError::WrongSudoPassword { host: host.name.clone() })?;
@@ -152,7 +155,8 @@ impl Host for RemoteHost {
         );
         let (Some(out), Some(err)) = (protocol::after_begin(&stdout), protocol::after_begin(&stderr)) else {
             if status == protocol::CUT_SHORT {
-                let error = TransportError::Lost("the stream was cut before the script was complete".to_owned());
+                let error =
+                    TransportError::Lost("the stream was cut before the script was complete".to_owned());
                 return Err(self.lost(command, error));
             }
             return Err(self.never_began(command, elevation, status, &stderr));

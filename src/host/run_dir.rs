@@ -50,7 +50,10 @@ fn parent() -> PathBuf {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_');
     let runtime = std::env::var("XDG_RUNTIME_DIR").ok();
     let usable = runtime.filter(|dir| {
-        dir.starts_with('/') && dir.len() <= LONGEST_PARENT && dir.chars().all(is_plain) && Path::new(dir).is_dir()
+        dir.starts_with('/')
+            && dir.len() <= LONGEST_PARENT
+            && dir.chars().all(is_plain)
+            && Path::new(dir).is_dir()
     });
     usable.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
 }

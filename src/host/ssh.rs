@@ -165,7 +165,8 @@ impl SshRun {
                 attempt += 1;
                 continue;
             }
-            let detail = if host.to_string() == hop.address { detail } else { format!("{}: {detail}", hop.address) };
+            let detail =
+                if host.to_string() == hop.address { detail } else { format!("{}: {detail}", hop.address) };
             let host = host.clone();
             return Err(match failure {
                 SshFailure::UnknownHostKey => HostError::UnknownHostKey { host, detail },
@@ -180,11 +181,15 @@ impl SshRun {
         let number = self.next_number();
         let known_hosts = self.dir.path().join(format!("{number}.known"));
         if !hop.host_keys.is_empty() {
-            let lines: Vec<String> =
-                hop.host_keys.iter().map(|key| ssh_config::known_hosts_line(key)).collect::<Result<_, _>>()?;
+            let lines: Vec<String> = hop
+                .host_keys
+                .iter()
+                .map(|key| ssh_config::known_hosts_line(key))
+                .collect::<Result<_, _>>()?;
             write(&known_hosts, &lines.concat())?;
         }
-        let jump = jump.map(|jump| (jump.config.as_path(), jump.session.control_socket(), jump.address.as_str()));
+        let jump =
+            jump.map(|jump| (jump.config.as_path(), jump.session.control_socket(), jump.address.as_str()));
         let text = ssh_config::render(hop, &HopFiles { known_hosts: &known_hosts, jump })?;
         let config = self.dir.path().join(format!("{number}.conf"));
         write(&config, &text)?;
@@ -279,8 +284,12 @@ impl Transport for SshTransport {
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
             match command.spawn().await {
                 Ok(child) => break child,
-                Err(openssh::Error::Disconnected) => return Err(TransportError::Lost(self.master.last_words())),
-                Err(error) if attempt == SESSION_ATTEMPTS => return Err(TransportError::Start(io::Error::other(error))),
+                Err(openssh::Error::Disconnected) => {
+                    return Err(TransportError::Lost(self.master.last_words()));
+                }
+                Err(error) if attempt == SESSION_ATTEMPTS => {
+                    return Err(TransportError::Start(io::Error::other(error)));
+                }
                 // The server has as many sessions as it allows; one of ours ends soon.
                 Err(_refused) => tokio::time::sleep(backoff(attempt)).await,
             }

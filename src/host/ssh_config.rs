@@ -126,7 +126,8 @@ pub(super) fn known_hosts_line(pinned: &str) -> Result<String, HopError> {
     let refused = || HopError::HostKey(pinned.to_owned());
     let words: Vec<&str> = pinned.split_whitespace().collect();
     let marker = words.first().filter(|word| word.starts_with('@'));
-    let is_type = |word: &&str| ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"].iter().any(|kind| word.starts_with(kind));
+    let is_type =
+        |word: &&str| ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"].iter().any(|kind| word.starts_with(kind));
     let at = words.iter().position(is_type).ok_or_else(refused)?;
     let key = words.get(at + 1).filter(|key| key.starts_with("AAAA")).ok_or_else(refused)?;
     let marker = marker.map(|marker| format!("{marker} ")).unwrap_or_default();
@@ -142,7 +143,8 @@ pub(super) fn checked_address(address: &str) -> Result<&str, HopError> {
 }
 
 fn checked_user(user: &str) -> Result<&str, HopError> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@' | '\\' | '+' | '$');
+    let is_plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@' | '\\' | '+' | '$');
     if user.is_empty() || user.starts_with('-') || !user.chars().all(is_plain) {
         return Err(HopError::User(user.to_owned()));
     }
@@ -185,7 +187,10 @@ mod tests {
         let check = |pinned: &str, line: &str| assert_eq!(known_hosts_line(pinned).unwrap(), line);
         check("ssh-ed25519 AAAAC3 me@here", "provision-pinned ssh-ed25519 AAAAC3\n");
         check("10.0.0.1,w1 ecdsa-sha2-nistp256 AAAAE2", "provision-pinned ecdsa-sha2-nistp256 AAAAE2\n");
-        check("@cert-authority *.example.com ssh-rsa AAAAB3", "@cert-authority provision-pinned ssh-rsa AAAAB3\n");
+        check(
+            "@cert-authority *.example.com ssh-rsa AAAAB3",
+            "@cert-authority provision-pinned ssh-rsa AAAAB3\n",
+        );
         for wrong in ["", "ssh-ed25519", "hello world", "ssh-ed25519 key"] {
             assert!(known_hosts_line(wrong).is_err(), "{wrong}");
         }

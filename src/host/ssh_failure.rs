@@ -41,7 +41,9 @@ pub(super) fn classify(log: &str) -> SshFailure {
 
 /// The log without warnings that explain nothing, on one line, short enough for an error.
 pub(super) fn summary(log: &str) -> String {
-    let is_noise = |line: &str| line.is_empty() || line.starts_with('@') || line.starts_with("Warning: Permanently added");
+    let is_noise = |line: &str| {
+        line.is_empty() || line.starts_with('@') || line.starts_with("Warning: Permanently added")
+    };
     let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !is_noise(line)).collect();
     let last = &lines[lines.len().saturating_sub(3)..];
     if last.is_empty() { "ssh gave no reason".to_owned() } else { last.join("; ") }

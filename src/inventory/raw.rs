@@ -3,10 +3,16 @@
 //!
 //! Defaults and meaning are not decided here but in `validate`.
 
+mod kafka;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+pub(super) use kafka::{
+    Acls, Admin, Kafka, Managed, Mechanism, Security, StoreFile, Trust, TrustStore, TrustWord, User,
+};
 
 /// One Kafka Connect cluster: its hosts, its Kafka, its workers and connectors.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -169,150 +175,6 @@ pub(super) struct SecretSource {
     /// A program and its arguments; it prints the secret. No shell is involved.
     #[schemars(length(min = 1))]
     pub(super) command: Option<Vec<String>>,
-}
-
-/// Kafka: either an existing cluster (`bootstrap`, …), or one node that is run here (`managed`).
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Kafka {
-    /// Brokers to start from, each `host:port`.
-    #[schemars(length(min = 1))]
-    pub(super) bootstrap: Option<Vec<String>>,
-    /// How brokers are spoken to. Default: SASL_SSL.
-    pub(super) security: Option<Security>,
-    /// Whose certificates brokers may show: `system`, or a file. Needed with SSL and SASL_SSL.
-    pub(super) trust: Option<Trust>,
-    /// Whether a broker's certificate must carry its name (subject alternative name). Default: true.
-    pub(super) verify_names: Option<bool>,
-    /// Who administers Kafka: users, topics, ACLs. Without it the Connect user does what it may.
-    pub(super) admin: Option<Admin>,
-    /// Who the workers log in as. Needed with SASL.
-    pub(super) user: Option<User>,
-    /// Broker names that DNS does not know, with their IP addresses; for hosts and workers.
-    pub(super) extra_hosts: Option<BTreeMap<String, String>>,
-    /// One Kafka node run by us, for labs and tests, in place of an existing cluster.
-    pub(super) managed: Option<Managed>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-pub(super) enum Security {
-    #[serde(rename = "PLAINTEXT")]
-    Plaintext,
-    #[serde(rename = "SSL")]
-    Ssl,
-    #[serde(rename = "SASL_PLAINTEXT")]
-    SaslPlaintext,
-    #[serde(rename = "SASL_SSL")]
-    SaslSsl,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub(super) enum Trust {
-    Word(TrustWord),
-    Store(TrustStore),
-}
-
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum TrustWord {
-    System,
-}
-
-/// Exactly one of `pem`, `pkcs12` and `jks`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TrustStore {
-    /// Certificates as text.
-    pub(super) pem: Option<StoreFile>,
-    /// A PKCS12 store (`.p12`, `.pfx`).
-    pub(super) pkcs12: Option<StoreFile>,
-    /// A Java key store.
-    pub(super) jks: Option<StoreFile>,
-    /// The store's password, for `pkcs12` and `jks`.
-    pub(super) password: Option<Secret>,
-}
-
-/// A file on the control machine (relative to this file), or `{ host_path: … }` for one that is on every host.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub(super) enum StoreFile {
-    Control(String),
-    Host(HostFile),
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct HostFile {
-    /// An absolute path.
-    #[schemars(required)]
-    pub(super) host_path: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-pub(super) enum Mechanism {
-    #[serde(rename = "PLAIN")]
-    Plain,
-    #[serde(rename = "SCRAM-SHA-256")]
-    ScramSha256,
-    #[serde(rename = "SCRAM-SHA-512")]
-    ScramSha512,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Admin {
-    /// The administrator's name.
-    #[schemars(required)]
-    pub(super) username: Option<String>,
-    /// `{ env: NAME }`, `{ file: PATH }` or `{ command: [PROGRAM, ARGUMENT] }`.
-    #[schemars(required)]
-    pub(super) password: Option<Secret>,
-    /// Default: SCRAM-SHA-512.
-    pub(super) mechanism: Option<Mechanism>,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct User {
-    /// Default: connect-<cluster>.
-    pub(super) name: Option<String>,
-    /// Default with `manage: true`: generated.
-    pub(super) password: Option<Secret>,
-    /// Default, and the only one with `manage: true`: SCRAM-SHA-512.
-    pub(super) mechanism: Option<Mechanism>,
-    /// Whether we create the user and set its password (needs `admin`). Default: true. With false its login is tested.
-    pub(super) manage: Option<bool>,
-    /// Missing ACLs: `check` (the default) prints them, `create` makes them, `ignore` does not look.
-    pub(super) acls: Option<Acls>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Acls {
-    Check,
-    Create,
-    Ignore,
-}
-
-/// One KRaft node, broker and controller in one.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Managed {
-    /// The host that it runs on. Default: the first.
-    pub(super) host: Option<String>,
-    /// Default: 4.3.1.
-    pub(super) version: Option<String>,
-    /// The port for clients. Default: 9093.
-    #[schemars(range(min = 1, max = 65535))]
-    pub(super) port: Option<i64>,
-    /// The controller's own port. Default: 9094.
-    #[schemars(range(min = 1, max = 65535))]
-    pub(super) controller_port: Option<i64>,
-    /// An unpacked Kafka distribution. Default: KAFKA_HOME, else jars fetched through Maven.
-    pub(super) home: Option<String>,
-    /// Where it keeps its data, absolute. Default: beside the other files of the process.
-    pub(super) data: Option<String>,
 }
 
 /// The workers.

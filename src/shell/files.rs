@@ -222,7 +222,8 @@ mod tests {
 
     #[test]
     fn states_are_read() {
-        let answer = "path=640 0 65532 file abc /etc/a b\npath=755 0 0 directory - /etc\npath=777 0 0 other - /l\n";
+        let answer =
+            "path=640 0 65532 file abc /etc/a b\npath=755 0 0 directory - /etc\npath=777 0 0 other - /l\n";
         let states = parse_states(answer);
         let file = FileState {
             access: Access { mode: 0o640, uid: 0, gid: 65532 },

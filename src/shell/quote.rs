@@ -2,7 +2,9 @@
 
 /// `text` as one word of a script, whatever it holds.
 pub(crate) fn quote(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | ':' | '=' | '@' | ',' | '+');
+    let is_plain = |c: char| {
+        c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | ':' | '=' | '@' | ',' | '+')
+    };
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();
     }

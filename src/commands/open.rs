@@ -1,0 +1,153 @@
+//! Opening a run: inventory read, selection checked, secrets fetched, hosts connected. And closing it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use crate::cli::{InventoryArgs, RunArgs};
+use crate::control::ControlHome;
+use crate::engine::connect::{Connected, connect};
+use crate::engine::event::{Events, Failure};
+use crate::engine::selection::Selection;
+use crate::exit_code::Exit;
+use crate::host::SshRun;
+use crate::inventory::model::{self, HostName, Inventory};
+use crate::kafka_access::KafkaAccess;
+use crate::phases::{self, Context};
+use crate::report::{self, Pointer, Style};
+use crate::secrets::Secrets;
+use crate::{engine, inventory};
+
+/// An open run. Ends with [`Run::close`].
+pub(crate) struct Run {
+    pub(crate) ctx: Context,
+    pub(crate) selection: Selection,
+    pub(crate) style: Style,
+    /// Hosts that could not be connected.
+    pub(crate) failures: Vec<Failure>,
+    ssh: Arc<SshRun>,
+    /// How the inventory was named on the command line.
+    inventory_flag: String,
+}
+
+/// Reads the inventory, or says everything that is wrong with it. Without a file: the embedded lab.
+pub(crate) fn load(args: &InventoryArgs) -> Result<Inventory, Exit> {
+    let Some(path) = &args.inventory else {
+        if !args.json {
+            report::stderr("no --inventory: the embedded lab on this machine\n");
+        }
+        return Ok(inventory::lab());
+    };
+    inventory::load(path).map_err(|problems| {
+        if args.json {
+            let list: Vec<String> = problems.list.iter().map(ToString::to_string).collect();
+            report::stdout(&format!("{:#}\n", json!({ "exit": Exit::Usage as u8, "problems": list })));
+        } else {
+            report::stderr(&format!("{problems}\n"));
+        }
+        Exit::Usage
+    })
+}
+
+impl Run {
+    pub(crate) async fn open(args: &RunArgs) -> Result<Self, Exit> {
+        let inventory = load(&args.inventory)?;
+        let selection = selection(args, &inventory)?;
+        let style = Style::detect(args.inventory.json);
+        let events = Events::new(style.reporter());
+        let home = ControlHome::new(&absolute(&args.certs), &inventory.cluster);
+        let secrets = Secrets::new(home.clone());
+        let ssh = SshRun::create().map_err(|error| {
+            report::stderr(&format!("error: {}\n", engine::chain(&error)));
+            Exit::CheckFailed
+        })?;
+        let wanted: Vec<&model::Host> =
+            inventory.hosts.iter().filter(|host| selection.has_host(&host.name)).collect();
+        let Connected { hosts, routes, failures } =
+            connect(&ssh, &inventory, &wanted, &secrets, &home, &events, args.parallel).await;
+        let ctx = Context {
+            hosts,
+            routes,
+            home,
+            secrets,
+            kafka: KafkaAccess::default(),
+            worker: args.worker.clone(),
+            artifact: OnceCell::new(),
+            events,
+            probe: AtomicBool::new(false),
+            inventory,
+        };
+        let inventory_flag = match &args.inventory.inventory {
+            Some(path) => format!("--inventory {}", path.display()),
+            None => String::new(),
+        };
+        Ok(Self { ctx, selection, style, failures, ssh, inventory_flag })
+    }
+
+    /// Ends every session in order.
+    pub(crate) async fn close(self) {
+        futures::future::join_all(self.ctx.hosts.values().map(|host| host.close())).await;
+        self.ssh.close().await;
+    }
+
+    /// URLs and next commands of a cluster that stands.
+    pub(crate) fn pointers(&self) -> Vec<Pointer> {
+        let mut pointers = Vec::new();
+        for name in self.ctx.hosts.keys() {
+            let pointer = |label: &str, target: String| Pointer { label: format!("{name} {label}"), target };
+            pointers.push(pointer("REST", format!("http://{}/connectors", self.ctx.rest_endpoint(name))));
+            pointers.push(pointer("metrics", format!("http://{}/metrics", self.ctx.metrics_endpoint(name))));
+        }
+        let command = |label: &str, words: String| Pointer { label: label.to_owned(), target: words };
+        let flag = &self.inventory_flag;
+        let topic =
+            self.ctx.inventory.connectors.values().find_map(|connector| connector.config.get("kafka.topic"));
+        if let Some(topic) = topic {
+            pointers.push(command("see records", format!("provision records {topic} {flag}")));
+        }
+        pointers.push(command("check it", format!("provision smoke {flag}")));
+        pointers.push(command("stop it", format!("provision destroy --yes {flag}")));
+        pointers
+    }
+}
+
+/// Phases and hosts that were named, checked against those that exist.
+fn selection(args: &RunArgs, inventory: &Inventory) -> Result<Selection, Exit> {
+    let phases: Vec<&str> = phases::all().iter().map(|phase| phase.id()).collect();
+    for id in args.only.iter().chain(&args.skip) {
+        if !phases.contains(&id.as_str()) {
+            report::stderr(&format!(
+                "error: there is no phase {id}\n  hint: phases are {}\n",
+                phases.join(", ")
+            ));
+            return Err(Exit::Usage);
+        }
+    }
+    let mut limit = BTreeSet::new();
+    for text in &args.limit {
+        match HostName::parse(text).ok().filter(|name| inventory.host(name).is_some()) {
+            Some(name) => limit.insert(name),
+            None => {
+                let hosts: Vec<&str> = inventory.hosts.iter().map(|host| host.name.as_str()).collect();
+                report::stderr(&format!(
+                    "error: the inventory has no host {text}\n  hint: hosts are {}\n",
+                    hosts.join(", ")
+                ));
+                return Err(Exit::Usage);
+            }
+        };
+    }
+    Ok(Selection {
+        only: args.only.iter().cloned().collect(),
+        skip: args.skip.iter().cloned().collect(),
+        limit,
+    })
+}
+
+fn absolute(path: &Path) -> std::path::PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

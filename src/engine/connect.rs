@@ -1,0 +1,186 @@
+//! Connects to the hosts of a run, side by side, and makes sure that they are this control machine's to work on.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use super::chain;
+use super::event::{Event, Events, Failure, FailureKind};
+use crate::control::ControlHome;
+use crate::desired::host_root;
+use crate::host::{
+    Command, Host, HostError, HostExt, LocalTransport, RemoteHost, SshHop, SshRun, SshTarget, Transport,
+};
+use crate::inventory::model::{self, Bind, Connection, HostName, Inventory, Ssh, Sudo};
+use crate::plan::Target;
+use crate::secrets::{SecretError, Secrets};
+use crate::shell::quote;
+
+/// The hosts that answered, what is known of their routes, and those that did not.
+pub(crate) struct Connected {
+    pub(crate) hosts: BTreeMap<HostName, Arc<dyn Host>>,
+    pub(crate) routes: BTreeMap<HostName, IpAddr>,
+    pub(crate) failures: Vec<Failure>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ConnectError {
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("{host}: belongs to cluster {cluster} as made from another control machine")]
+    Foreign { host: HostName, cluster: String, folder: String },
+}
+
+impl ConnectError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Host(error) => error.hint(),
+            Self::Secret(error) => error.hint(),
+            Self::Foreign { folder, .. } => Some(format!(
+                "bring {folder} from the control machine that made the cluster (it is private: use scp -r), then run \
+                 again; nothing is minted anew in silence"
+            )),
+        }
+    }
+}
+
+/// Connects to `wanted`, at most `parallel` at once.
+pub(crate) async fn connect(
+    run: &Arc<SshRun>,
+    inventory: &Inventory,
+    wanted: &[&model::Host],
+    secrets: &Secrets,
+    home: &ControlHome,
+    events: &Events,
+    parallel: usize,
+) -> Connected {
+    let marker = home.marker().ok().flatten();
+    let mut attempts = futures::stream::iter(wanted.iter().map(|spec| {
+        let marker = marker.as_deref();
+        async move {
+            events.emit(&Event::HostConnecting { host: &spec.name });
+            let outcome = one(run, inventory, spec, secrets, home, marker).await;
+            if outcome.is_ok() {
+                events.emit(&Event::HostConnected { host: &spec.name });
+            }
+            (spec.name.clone(), outcome)
+        }
+    }))
+    .buffer_unordered(parallel.max(1));
+
+    let mut connected = Connected { hosts: BTreeMap::new(), routes: BTreeMap::new(), failures: Vec::new() };
+    while let Some((name, outcome)) = attempts.next().await {
+        match outcome {
+            Ok((host, route)) => {
+                connected.routes.extend(route.map(|route| (name.clone(), route)));
+                connected.hosts.insert(name, host);
+            }
+            Err(error) => connected.failures.push(Failure {
+                target: Target::Host(name),
+                step: "connect".to_owned(),
+                message: chain(&error),
+                hint: error.hint(),
+                tail: Vec::new(),
+                kind: match error {
+                    ConnectError::Host(_) => FailureKind::Unreachable,
+                    ConnectError::Secret(_) | ConnectError::Foreign { .. } => FailureKind::Check,
+                },
+            }),
+        }
+    }
+    connected.failures.sort_by(|a, b| a.target.cmp(&b.target));
+    connected
+}
+
+async fn one(
+    run: &Arc<SshRun>,
+    inventory: &Inventory,
+    spec: &model::Host,
+    secrets: &Secrets,
+    home: &ControlHome,
+    marker: Option<&str>,
+) -> Result<(Arc<dyn Host>, Option<IpAddr>), ConnectError> {
+    let (transport, password): (Arc<dyn Transport>, _) = match &spec.connection {
+        Connection::Local => (Arc::new(LocalTransport), None),
+        Connection::Ssh(ssh) => {
+            let password = match &ssh.sudo {
+                Sudo::None | Sudo::Passwordless => None,
+                Sudo::Password(origin) => Some(secrets.get(&format!("sudo-{}", spec.name), origin)?),
+            };
+            (Arc::new(run.connect(&target(spec, ssh)).await?), password)
+        }
+    };
+    let host: Arc<dyn Host> = Arc::new(RemoteHost::connect(spec.name.clone(), transport, password).await?);
+    match look(inventory, spec, host.as_ref(), home, marker).await {
+        Ok(route) => Ok((host, route)),
+        Err(error) => {
+            host.close().await;
+            Err(error)
+        }
+    }
+}
+
+/// Reads the host's marker and, where a listener is bound by it, its route to the first broker.
+async fn look(
+    inventory: &Inventory,
+    spec: &model::Host,
+    host: &dyn Host,
+    home: &ControlHome,
+    marker: Option<&str>,
+) -> Result<Option<IpAddr>, ConnectError> {
+    let root = host_root(inventory, host);
+    let mut script =
+        format!("echo \"marker=$(cat {}/marker 2>/dev/null)\"\n", quote(&root.to_string_lossy()));
+    let is_private = |listener: model::Listener| listener.bind == Bind::Private;
+    if spec.address.ip().is_none() && (is_private(spec.worker.rest) || is_private(spec.worker.metrics)) {
+        let broker =
+            inventory.kafka.bootstrap.first().expect("an inventory has at least one bootstrap server");
+        let address = inventory.kafka.extra_hosts.get(&broker.host).map(ToString::to_string);
+        let address = address.unwrap_or_else(|| broker.host.to_string());
+        script += &format!(
+            "broker=$(getent ahosts {} | awk 'NR==1 {{print $1}}')\n\
+             [ -z \"$broker\" ] || ip -o route get \"$broker\" | sed -n 's/.* src \\([^ ]*\\).*/route=\\1/p'\n",
+            quote(&address)
+        );
+    }
+    let answer = host.check(&Command::new("read the marker", script)).await?;
+    let value = |key: &str| {
+        answer.lines().find_map(|line| line.strip_prefix(key)).map(str::trim).filter(|text| !text.is_empty())
+    };
+    if let Some(theirs) = value("marker=")
+        && marker != Some(theirs)
+    {
+        return Err(ConnectError::Foreign {
+            host: spec.name.clone(),
+            cluster: inventory.cluster.to_string(),
+            folder: home.folder().display().to_string(),
+        });
+    }
+    Ok(value("route=").and_then(|text| text.parse().ok()))
+}
+
+fn target(spec: &model::Host, ssh: &Ssh) -> SshTarget {
+    let hop = SshHop {
+        address: spec.address.to_string(),
+        port: ssh.port.map(model::Port::number),
+        user: ssh.user.as_ref().map(ToString::to_string),
+        identity: ssh.identity.clone(),
+        host_keys: ssh.host_keys.iter().map(ToString::to_string).collect(),
+    };
+    let jump = ssh
+        .jump
+        .iter()
+        .map(|jump| SshHop {
+            address: jump.address.to_string(),
+            port: jump.port.map(model::Port::number),
+            user: jump.user.as_ref().map(ToString::to_string),
+            identity: jump.identity.clone(),
+            host_keys: jump.host_keys.iter().map(ToString::to_string).collect(),
+        })
+        .collect();
+    SshTarget { host: spec.name.clone(), hop, jump }
+}

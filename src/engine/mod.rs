@@ -1,0 +1,45 @@
+//! Runs phases over targets: survey (look and plan), apply, verify. Knows no phase by name and prints nothing.
+
+pub(crate) mod apply;
+pub(crate) mod connect;
+pub(crate) mod event;
+pub(crate) mod journal;
+pub(crate) mod selection;
+pub(crate) mod survey;
+pub(crate) mod verify;
+
+use std::error::Error;
+
+use crate::phases::PhaseError;
+use crate::plan::Target;
+use event::{Failure, FailureKind};
+
+/// An error and its causes, outermost first, joined by `: `.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.ends_with(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn failure(target: &Target, step: &str, kind: FailureKind, error: &PhaseError) -> Failure {
+    let kind = match error {
+        PhaseError::Host(host) if host.is_unreachable() => FailureKind::Unreachable,
+        _ => kind,
+    };
+    Failure {
+        target: target.clone(),
+        step: step.to_owned(),
+        message: chain(error),
+        hint: error.hint(),
+        tail: error.tail().to_vec(),
+        kind,
+    }
+}

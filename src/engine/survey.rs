@@ -1,0 +1,88 @@
+//! Looks at everything and makes the plan. All checks run at once; each host bounds its own commands.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+
+use super::event::{Event, Failure, FailureKind};
+use super::failure;
+use super::selection::Selection;
+use crate::inventory::model::HostName;
+use crate::phases::{AnyFacts, AnyPhase, Context, Finding, Scope, Scoped, Severity};
+use crate::plan::{Plan, Target};
+
+/// What was seen, and what follows from it.
+pub(crate) struct Survey {
+    pub(crate) plan: Plan,
+    /// Facts by phase id and target.
+    pub(crate) facts: BTreeMap<(&'static str, Target), AnyFacts>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) failures: Vec<Failure>,
+}
+
+impl Survey {
+    /// Whether anything found or failed forbids to change anything.
+    pub(crate) fn is_blocked(&self) -> bool {
+        !self.failures.is_empty() || self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+}
+
+/// The targets of a phase, in inventory order.
+pub(crate) fn targets(ctx: &Context, phase: &dyn AnyPhase) -> Vec<Target> {
+    match phase.scope() {
+        Scope::Cluster => vec![Target::Cluster],
+        Scope::EachHost => ctx.hosts.keys().cloned().map(Target::Host).collect(),
+    }
+}
+
+/// Checks every selected phase on every target and plans.
+pub(crate) async fn survey(ctx: &Context, phases: &[Box<dyn AnyPhase>], selection: &Selection) -> Survey {
+    let hosts: Vec<HostName> = ctx.hosts.keys().cloned().collect();
+    ctx.events.emit(&Event::SurveyStarted { hosts: &hosts });
+
+    let selected: Vec<(usize, &dyn AnyPhase)> = phases
+        .iter()
+        .map(AsRef::as_ref)
+        .enumerate()
+        .filter(|(_, phase)| selection.has_phase(phase.id()))
+        .collect();
+    let mut checks = FuturesUnordered::new();
+    for (order, phase) in &selected {
+        for target in targets(ctx, *phase) {
+            checks.push(async move {
+                let seen = phase.check(&Scoped { ctx, target: &target }).await;
+                (*order, *phase, target, seen)
+            });
+        }
+    }
+
+    let mut survey =
+        Survey { plan: Plan::default(), facts: BTreeMap::new(), findings: Vec::new(), failures: Vec::new() };
+    let mut planned = BTreeMap::new();
+    while let Some((order, phase, target, seen)) = checks.next().await {
+        match seen {
+            Ok(facts) => {
+                planned.insert((order, target.clone()), phase.plan(&Scoped { ctx, target: &target }, &facts));
+                survey.facts.insert((phase.id(), target), facts);
+            }
+            Err(error) => {
+                survey.failures.push(failure(&target, phase.title(), FailureKind::Check, &error));
+            }
+        }
+    }
+    survey.failures.sort_by(|a, b| a.target.cmp(&b.target));
+    for phase in planned.into_values() {
+        survey.plan.changes.extend(phase.changes);
+        survey.findings.extend(phase.findings);
+    }
+    survey.plan.warnings.extend(ctx.inventory.warnings.iter().map(ToString::to_string));
+    survey.plan.warnings.extend(
+        survey
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Warning)
+            .map(|finding| format!("{}: {}", finding.place, finding.message)),
+    );
+    survey
+}

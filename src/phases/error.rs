@@ -1,0 +1,69 @@
+//! What can go wrong in a phase.
+
+use crate::control::ControlError;
+use crate::host::HostError;
+use crate::kafka_access::KafkaAccessError;
+use crate::secrets::SecretError;
+use crate::worker_build::WorkerBuildError;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PhaseError {
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error(transparent)]
+    Kafka(#[from] KafkaAccessError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error(transparent)]
+    WorkerBuild(#[from] WorkerBuildError),
+    #[error("{place}: {message}")]
+    Refused { place: String, message: String, hint: Option<String>, tail: Vec<String> },
+    #[error("cannot make the {what}")]
+    Make {
+        what: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl PhaseError {
+    /// A state of the world that stops the phase: where, what is wrong, what to do.
+    pub(crate) fn refused(place: impl ToString, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Refused {
+            place: place.to_string(),
+            message: message.into(),
+            hint: Some(hint.into()),
+            tail: Vec::new(),
+        }
+    }
+
+    pub(crate) fn make(
+        what: impl Into<String>,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self::Make { what: what.into(), source: Box::new(source) }
+    }
+
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Host(error) => error.hint(),
+            Self::Kafka(error) => error.hint(),
+            Self::Secret(error) => error.hint(),
+            Self::Control(error) => error.hint(),
+            Self::WorkerBuild(error) => error.hint(),
+            Self::Refused { hint, .. } => hint.clone(),
+            Self::Make { .. } => None,
+        }
+    }
+
+    /// Last output of what failed.
+    pub(crate) fn tail(&self) -> &[String] {
+        match self {
+            Self::Host(error) => error.tail(),
+            Self::Refused { tail, .. } => tail,
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Worker image: built here, loaded over the session, known by the digest label of our own.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Finding, Phase, PhaseError, Planned, Scope, Scoped, Severity};
+use crate::host::{Command, HostExt, Stdin};
+use crate::image::DIGEST_LABEL;
+use crate::inventory::model::Runtime;
+use crate::plan::Change;
+use crate::shell::fields::Fields;
+use crate::shell::quote;
+
+/// A dozen megabytes over a slow line, and an engine on a slow disk.
+const LOAD_LIMIT: Duration = Duration::from_secs(600);
+
+pub(crate) struct Image;
+
+/// The image that the host should have, and whether it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ImageFacts {
+    reference: String,
+    digest: String,
+    /// Digest label of the image of that name; empty for an image without one, `None` without an image.
+    found: Option<String>,
+}
+
+#[async_trait]
+impl Phase for Image {
+    /// `None` where workers are processes.
+    type Facts = Option<ImageFacts>;
+
+    const ID: &'static str = "image";
+    const TITLE: &'static str = "Worker image";
+    const SCOPE: Scope = Scope::EachHost;
+
+    async fn check(&self, at: &Scoped<'_>) -> Result<Self::Facts, PhaseError> {
+        if at.inventory().runtime != Runtime::Docker {
+            return Ok(None);
+        }
+        let artifact = at.ctx.artifact().await?;
+        let (reference, digest) = (artifact.image(), artifact.image_digest().to_owned());
+        let answer = at.host().check(&look(&reference)).await?;
+        let found = Fields::parse(&answer).all("image").first().map(ToString::to_string);
+        Ok(Some(ImageFacts { reference, digest, found }))
+    }
+
+    fn plan(&self, at: &Scoped<'_>, facts: &Self::Facts) -> Planned {
+        let mut planned = Planned::default();
+        if let Some(facts) = facts.as_ref().filter(|facts| facts.found.as_ref() != Some(&facts.digest)) {
+            planned.changes.push(Change::create(Self::ID, at.target, format!("image {}", facts.reference)));
+        }
+        planned
+    }
+
+    async fn apply(&self, at: &Scoped<'_>, _: &Self::Facts, _: &Change) -> Result<(), PhaseError> {
+        let archive = at.ctx.artifact().await?.image_archive();
+        let load = Command::new("load the worker image", "docker load --quiet >/dev/null")
+            .as_root()
+            .stdin(Stdin::Bytes(archive.into()))
+            .timeout(LOAD_LIMIT);
+        at.host().check(&load).await?;
+        Ok(())
+    }
+
+    async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
+        let Some(facts) = self.check(at).await? else { return Ok(Vec::new()) };
+        if facts.found.as_ref() == Some(&facts.digest) {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Finding {
+            severity: Severity::Error,
+            place: at.target.to_string(),
+            message: format!("the engine does not have the image {} that was loaded", facts.reference),
+            hint: Some("check the free space of Docker's data folder, then run again".to_owned()),
+        }])
+    }
+}
+
+/// Says which digest label the image has; nothing without Docker, its engine or the image.
+fn look(reference: &str) -> Command {
+    let format = format!("image={{{{index .Config.Labels {DIGEST_LABEL:?}}}}}");
+    let script = format!(
+        "command -v docker >/dev/null 2>&1 || exit 0\n\
+         docker image inspect --format {} {} 2>/dev/null || true\n",
+        quote(&format),
+        quote(reference)
+    );
+    Command::new("look at the worker image", script).as_root()
+}

@@ -1,0 +1,107 @@
+//! Java and Maven, on the host of a managed Kafka. Maven only as long as it has jars to bring.
+
+use async_trait::async_trait;
+
+use super::{Finding, Phase, PhaseError, Planned, Scope, Scoped, Severity};
+use crate::host::{HostExt, Sudo};
+use crate::kafka_home::{self, Found, JAVA_MINIMUM};
+use crate::plan::Change;
+use crate::shell::packages;
+
+const JAVA: &str = "Java";
+const MAVEN: &str = "Maven";
+
+/// What a person runs who has root where we do not.
+const BY_HAND: &str = "apt-get install default-jre-headless maven";
+
+pub(crate) struct Java;
+
+/// What the host of the managed Kafka has; `None` on every other host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct JavaFacts(Option<Seen>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    found: Found,
+    /// Whether packages can be installed: Debian's tools, and root.
+    can_install: bool,
+}
+
+#[async_trait]
+impl Phase for Java {
+    type Facts = JavaFacts;
+
+    const ID: &'static str = "java";
+    const TITLE: &'static str = "Java and Maven";
+    const SCOPE: Scope = Scope::EachHost;
+
+    async fn check(&self, at: &Scoped<'_>) -> Result<JavaFacts, PhaseError> {
+        let host = at.host();
+        let Some(managed) = at.inventory().kafka.managed().filter(|managed| managed.host == *host.name())
+        else {
+            return Ok(JavaFacts(None));
+        };
+        let found = kafka_home::find(host.as_ref(), managed.home.as_deref()).await?;
+        let facts = host.facts();
+        let has_apt = facts.os == "debian" || facts.os_like.iter().any(|like| like == "debian");
+        let can_install = has_apt && !matches!(host.sudo(), Sudo::Unavailable { .. });
+        Ok(JavaFacts(Some(Seen { found, can_install })))
+    }
+
+    fn plan(&self, at: &Scoped<'_>, facts: &JavaFacts) -> Planned {
+        let mut planned = Planned::default();
+        let Some(Seen { found, can_install }) = &facts.0 else { return planned };
+        let mut need = |subject: &str, wanted: &str| {
+            if *can_install {
+                planned.changes.push(Change::create(Self::ID, at.target, subject));
+            } else {
+                planned.findings.push(Finding {
+                    severity: Severity::Error,
+                    place: at.target.to_string(),
+                    message: format!("{wanted} is missing, and only root could install it"),
+                    hint: Some(format!("install it: {BY_HAND}")),
+                });
+            }
+        };
+        if !found.has_java() {
+            need(JAVA, &format!("a Java runtime, {JAVA_MINIMUM} or later,"));
+        }
+        if found.needs_maven() && !found.has_maven {
+            need(MAVEN, "Maven, which brings Kafka's jars,");
+        }
+        planned
+    }
+
+    async fn apply(&self, at: &Scoped<'_>, _: &JavaFacts, change: &Change) -> Result<(), PhaseError> {
+        let candidates = match change.subject.as_str() {
+            MAVEN => "maven",
+            // Distributions differ in which of them they have; the oldest that is new enough is the best tested.
+            _ => {
+                "openjdk-17-jre-headless openjdk-21-jre-headless openjdk-25-jre-headless default-jre-headless"
+            }
+        };
+        let body = format!(
+            "update\n\
+             for package in {candidates}; do\n\
+                 if has_candidate \"$package\"; then install \"$package\"; exit; fi\n\
+             done\n\
+             fail 'no package source of this host has any of: {candidates}'\n"
+        );
+        at.host().check(&packages::apt_script(format!("install {}", change.subject), &body)).await?;
+        Ok(())
+    }
+
+    async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
+        let facts = self.check(at).await?;
+        let missing = facts.0.is_some_and(|seen| !seen.found.has_java());
+        Ok(missing
+            .then(|| Finding {
+                severity: Severity::Error,
+                place: at.target.to_string(),
+                message: format!("there is still no Java {JAVA_MINIMUM} or later"),
+                hint: Some("set JAVA_HOME to a Java runtime that is new enough".to_owned()),
+            })
+            .into_iter()
+            .collect())
+    }
+}

@@ -1,0 +1,560 @@
+//! The managed Kafka: one KRaft node on the host it is declared for, SASL_SSL and SCRAM-SHA-512 from its first boot.
+//!
+//! Storage is formatted once and belongs to the cluster of our marker: a folder formatted for another one is an error
+//! that the operator sees, never formatted over. The node is a detached process; its digest says what it was started
+//! from, so that a changed certificate or property restarts it, and nothing else does.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kafka_control::LoginError;
+use kafka_control::scram::{MAX_ITERATIONS, ScramCredential, ScramMechanism};
+use secrecy::ExposeSecret;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity};
+use crate::desired::broker::{self, Layout, Material, Node};
+use crate::host::{Command, HostError, HostExt, Stdin};
+use crate::inventory::model::{Login, ManagedKafka};
+use crate::kafka_access::{self, ADMIN_SECRET};
+use crate::kafka_home::{self, Found, PINNED_VERSION};
+use crate::plan::{Action, Change, Disruption, Target};
+use crate::shell::fields::Fields;
+use crate::shell::files::{self, FileKind, FileState, FileToWrite};
+use crate::shell::quote;
+use crate::supervise::process::{self, Need, Program, State};
+use crate::{authority, desired};
+
+const JARS: &str = "Apache Kafka's jars";
+const FILES: &str = "broker configuration";
+const STORAGE: &str = "broker storage";
+const BROKER: &str = "broker";
+
+/// How long a node may take from its start to its first login.
+const START_LIMIT: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(50);
+const FORMAT_LIMIT: Duration = Duration::from_secs(120);
+
+pub(crate) struct Kafka;
+
+/// What the host of the managed node has; `None` on every other host.
+#[derive(Debug, Clone)]
+pub(crate) struct KafkaFacts(Option<Seen>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    found: Found,
+    /// `cluster.id` of the formatted storage.
+    formatted: Option<String>,
+    /// The cluster id that our marker stands for; `None` when this control machine has none.
+    ours: Option<String>,
+    state: State,
+    /// Files that are not as they should be; every one of them when what goes into them is not made yet.
+    stale: Vec<String>,
+    has_files: bool,
+    /// What the node should have been started from, once that is known.
+    digest: Option<String>,
+    /// Ports that something listens on while our node does not run, with their keys in the inventory.
+    taken: Vec<(u16, &'static str)>,
+    /// The folder of the storage, and the control machine's folder of the cluster; for people.
+    data: String,
+    home: String,
+}
+
+#[async_trait]
+impl Phase for Kafka {
+    type Facts = KafkaFacts;
+
+    const ID: &'static str = "kafka";
+    const TITLE: &'static str = "Kafka";
+    const SCOPE: Scope = Scope::EachHost;
+
+    async fn check(&self, at: &Scoped<'_>) -> Result<KafkaFacts, PhaseError> {
+        let Some(managed) = managed_here(at) else { return Ok(KafkaFacts(None)) };
+        let layout = layout(at, managed);
+        let material = existing_material(at, managed)?;
+        let answer = at.host().check(&look(managed, &layout)).await?;
+        let fields = Fields::parse(&answer);
+        let found = Found::read(&fields);
+        let states = files::parse_states(&answer);
+        let state = State::parse(fields.text("process")).ok_or_else(|| HostError::Protocol {
+            host: at.host().name().clone(),
+            title: "look at Kafka".to_owned(),
+            detail: answer.clone(),
+        })?;
+        let wanted = material.as_ref().and_then(|material| wanted(at, managed, &layout, material, &found));
+        let stale = match &wanted {
+            Some((files, _)) => stale(files, &states),
+            None => vec!["all".to_owned()],
+        };
+        let running = matches!(state, State::Running { .. });
+        let taken = [(managed.port, "port"), (managed.controller_port, "controller_port")]
+            .into_iter()
+            .filter(|(_, key)| !running && fields.is_yes(&format!("taken_{key}")))
+            .map(|(port, key)| (port.number(), key))
+            .collect();
+        Ok(KafkaFacts(Some(Seen {
+            formatted: fields.optional("cluster_id"),
+            ours: at.ctx.home.marker()?.map(|marker| broker::cluster_id(&marker)),
+            has_files: states.contains_key(&layout.properties()),
+            digest: wanted.map(|(_, program)| program.digest),
+            found,
+            state,
+            stale,
+            taken,
+            data: layout.data,
+            home: at.ctx.home.folder().display().to_string(),
+        })))
+    }
+
+    fn plan(&self, at: &Scoped<'_>, facts: &KafkaFacts) -> Planned {
+        match (&facts.0, managed_here(at)) {
+            (Some(seen), Some(managed)) => decide(at.target, managed, seen),
+            _ => Planned::default(),
+        }
+    }
+
+    async fn apply(&self, at: &Scoped<'_>, facts: &KafkaFacts, change: &Change) -> Result<(), PhaseError> {
+        let managed = managed_here(at).expect("changes are planned for the node's own host only");
+        if change.subject == JARS {
+            at.ctx.events.progress(at.target, "Maven brings Kafka's jars, once");
+            return Ok(kafka_home::bring(at.host().as_ref()).await?);
+        }
+        let layout = layout(at, managed);
+        let material = make_material(at, managed)?;
+        // Looked for again: the jars and Java may have come since the facts were taken.
+        let found = kafka_home::find(at.host().as_ref(), managed.home.as_deref()).await?;
+        let (files, program) = wanted(at, managed, &layout, &material, &found).ok_or_else(|| {
+            PhaseError::refused(
+                at.target,
+                "Java or Kafka's jars are missing",
+                "run without --only or --skip first",
+            )
+        })?;
+        match change.subject.as_str() {
+            FILES => {
+                let node = node(at, managed, &layout, &material);
+                let write = files::write_files("write Kafka's configuration", &node.directories, &files);
+                at.host().check(&write).await?;
+                Ok(())
+            }
+            STORAGE => {
+                let seen = facts.0.as_ref().expect("changes are planned for the node's own host only");
+                if seen.formatted.is_some() {
+                    return Ok(());
+                }
+                format(at, &layout, &material, &found).await
+            }
+            _ => start(at, managed, &layout, &material, &program).await,
+        }
+    }
+
+    async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
+        let Some(managed) = managed_here(at) else { return Ok(Vec::new()) };
+        let state = process::look(at.host().as_ref(), &layout(at, managed).place()).await?;
+        if matches!(state, State::Running { .. }) {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Finding {
+            severity: Severity::Error,
+            place: at.target.to_string(),
+            message: "Kafka does not run".to_owned(),
+            hint: Some("run `provision apply` again; it starts what it finds dead".to_owned()),
+        }])
+    }
+
+    /// Stops the node and removes everything of it, its data included.
+    async fn remove(&self, at: &Scoped<'_>) -> Result<Removed, PhaseError> {
+        let Some(managed) = managed_here(at) else { return Ok(Removed::default()) };
+        let layout = layout(at, managed);
+        let host = at.host().as_ref();
+        let mut removed = Vec::new();
+        if process::stop(host, &layout.place()).await? {
+            removed.push("Kafka node".to_owned());
+        }
+        let script = format!(
+            "for folder in {} {}; do [ ! -e \"$folder\" ] || {{ rm -rf -- \"$folder\" && echo \"$folder\"; }}; done",
+            quote(&layout.data),
+            quote(&layout.folder)
+        );
+        let output = host.check(&Command::new("remove Kafka's files", script)).await?;
+        removed.extend(output.lines().map(str::to_owned));
+        Ok(Removed { removed, left: Vec::new() })
+    }
+}
+
+fn managed_here<'a>(at: &Scoped<'a>) -> Option<&'a ManagedKafka> {
+    at.inventory().kafka.managed().filter(|managed| managed.host == *at.host().name())
+}
+
+fn layout(at: &Scoped<'_>, managed: &ManagedKafka) -> Layout {
+    let root = desired::host_root(at.inventory(), at.host().as_ref());
+    Layout::new(&root.display().to_string(), managed)
+}
+
+fn admin<'a>(at: &Scoped<'a>) -> &'a Login {
+    at.inventory().kafka.admin.as_ref().expect("a managed Kafka has an admin user")
+}
+
+/// One look at everything: programs, process, files, storage, ports.
+fn look(managed: &ManagedKafka, layout: &Layout) -> Command {
+    let paths = broker::paths(layout);
+    let script = format!(
+        "{find}\n{verbs}\necho \"process=$(report)\"\n{states}\n\
+         echo \"cluster_id=$(sed -n 's/^cluster\\.id=//p' {data}/meta.properties 2>/dev/null)\"\n\
+         taken() {{\n\
+             cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |\n\
+                 grep -qiE \"^ *[0-9]+: [0-9A-F]+:$(printf %04X \"$2\") [0-9A-F]+:0000 0A\" && echo \"taken_$1=yes\"\n\
+         }}\n\
+         taken port {port}\ntaken controller_port {controller_port}\ntrue\n",
+        find = kafka_home::find_script(managed.home.as_deref()),
+        verbs = process::verbs(&layout.place()),
+        states = files::states_script(paths.iter().map(String::as_str)),
+        data = quote(&layout.data),
+        port = managed.port,
+        controller_port = managed.controller_port,
+    );
+    Command::new("look at Kafka", script)
+}
+
+fn decide(target: &Target, managed: &ManagedKafka, seen: &Seen) -> Planned {
+    let findings = findings(target, managed, seen);
+    if !findings.is_empty() {
+        return Planned { findings, changes: Vec::new() };
+    }
+    let create = |subject: &str| Change::create(Kafka::ID, target, subject);
+    let mut changes = Vec::new();
+    if seen.found.libs.is_none() {
+        changes.push(create(JARS));
+    }
+    if !seen.has_files {
+        changes.push(create(FILES));
+    } else if !seen.stale.is_empty() {
+        changes.push(Change::update(Kafka::ID, target, FILES, seen.stale.clone()));
+    }
+    if seen.formatted.is_none() {
+        changes.push(create(STORAGE));
+    }
+    let need = match (&seen.digest, &seen.state) {
+        (Some(digest), state) if changes.is_empty() => state.need(digest),
+        (_, State::Absent) => Need::Start,
+        (_, State::Dead) => Need::Revive,
+        (_, State::Running { .. }) => Need::Restart,
+    };
+    let restart =
+        |field| Change { action: Action::Restart, ..Change::update(Kafka::ID, target, BROKER, [field]) };
+    match need {
+        Need::Nothing => {}
+        Need::Start => changes.push(create(BROKER)),
+        Need::Revive => changes.push(restart("found dead")),
+        Need::Restart => changes.push(restart("configuration").disrupting(Disruption::BrokerRestart)),
+    }
+    Planned { changes, findings }
+}
+
+/// What stands in the way of every change.
+fn findings(target: &Target, managed: &ManagedKafka, seen: &Seen) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut error = |message: String, hint: String| {
+        let place = target.to_string();
+        findings.push(Finding { severity: Severity::Error, place, message, hint: Some(hint) });
+    };
+    for (port, key) in &seen.taken {
+        error(
+            format!("port {port} is taken by a program that is not ours"),
+            format!("stop that program, or choose another port as `kafka.managed.{key}`"),
+        );
+    }
+    if let (Some(home), None) = (&seen.found.unpacked, &seen.found.libs) {
+        error(
+            format!("{home} has no folder `libs`"),
+            "let `kafka.managed.home` or KAFKA_HOME name an unpacked Kafka distribution".to_owned(),
+        );
+    }
+    if seen.found.unpacked.is_none() && managed.version.as_str() != PINNED_VERSION {
+        error(
+            format!("the jars of Kafka {} are not pinned, only those of {PINNED_VERSION}", managed.version),
+            "take that version, or let `kafka.managed.home` name an unpacked distribution".to_owned(),
+        );
+    }
+    if let Some(formatted) = seen.formatted.as_ref().filter(|formatted| seen.ours.as_ref() != Some(formatted))
+    {
+        error(
+            format!("the storage in {} belongs to another Kafka cluster ({formatted})", seen.data),
+            format!("bring {} from the control machine that made it, or move the storage aside", seen.home),
+        );
+    }
+    findings
+}
+
+/// What goes into the node's files, if all of it was made before.
+fn existing_material(at: &Scoped<'_>, managed: &ManagedKafka) -> Result<Option<Material>, PhaseError> {
+    let now = OffsetDateTime::now_utc();
+    let home = &at.ctx.home;
+    let Some(admin_password) = at.ctx.secrets.peek(ADMIN_SECRET, &admin(at).password)? else {
+        return Ok(None);
+    };
+    let Some(authority) = authority::load(home, now).map_err(authority_error)? else { return Ok(None) };
+    let sans = broker::sans(at.inventory(), managed);
+    let leaf = authority::current_leaf(home, &authority, &broker::leaf_name(managed), &sans, now);
+    let Some(identity) = leaf.map_err(authority_error)? else { return Ok(None) };
+    Ok(Some(Material { admin_password, identity, authority_pem: authority.certificate_pem() }))
+}
+
+/// The same, made where it is missing.
+fn make_material(at: &Scoped<'_>, managed: &ManagedKafka) -> Result<Material, PhaseError> {
+    let now = OffsetDateTime::now_utc();
+    let home = &at.ctx.home;
+    let admin_password = at.ctx.secrets.get_or_draw(ADMIN_SECRET, &admin(at).password)?;
+    let cluster = &at.inventory().cluster;
+    let authority = authority::load_or_create(home, cluster, now).map_err(authority_error)?;
+    let sans = broker::sans(at.inventory(), managed);
+    let identity = authority::leaf(home, &authority, &broker::leaf_name(managed), &sans, now);
+    Ok(Material {
+        admin_password,
+        identity: identity.map_err(authority_error)?,
+        authority_pem: authority.certificate_pem(),
+    })
+}
+
+fn authority_error(error: authority::ClusterAuthorityError) -> PhaseError {
+    PhaseError::make("certificate of the Kafka node", error)
+}
+
+fn node(at: &Scoped<'_>, managed: &ManagedKafka, layout: &Layout, material: &Material) -> Node {
+    broker::node(at.inventory(), managed, layout, material, at.host().facts())
+}
+
+/// Every file and the program, once Java and the jars are there.
+fn wanted(
+    at: &Scoped<'_>,
+    managed: &ManagedKafka,
+    layout: &Layout,
+    material: &Material,
+    found: &Found,
+) -> Option<(Vec<FileToWrite>, Program)> {
+    let (java, libs) = (found.java.as_ref()?, found.libs.as_ref()?);
+    let node = node(at, managed, layout, material);
+    let (arguments, program) = broker::program(layout, &node, java, libs);
+    let mut files = node.files;
+    files.push(arguments);
+    Some((files, program))
+}
+
+/// Names of the files that are not on the host as they should be.
+fn stale(files: &[FileToWrite], states: &BTreeMap<String, FileState>) -> Vec<String> {
+    let is_current = |file: &FileToWrite| {
+        states.get(&file.path).is_some_and(|state| {
+            state.access == file.access && state.kind == FileKind::File { digest: files::digest(&file.bytes) }
+        })
+    };
+    let name = |file: &FileToWrite| file.path.rsplit('/').next().unwrap_or_default().to_owned();
+    files.iter().filter(|file| !is_current(file)).map(name).collect()
+}
+
+/// Formats the storage with the admin user's salted credential in it. What the tool prints holds keys of that
+/// credential, so none of it is kept.
+async fn format(
+    at: &Scoped<'_>,
+    layout: &Layout,
+    material: &Material,
+    found: &Found,
+) -> Result<(), PhaseError> {
+    let (Some(java), Some(libs)) = (&found.java, &found.libs) else {
+        unreachable!("files are wanted only with Java and the jars there")
+    };
+    let cluster_id = broker::cluster_id(&at.ctx.home.marker_or_draw()?);
+    let salt: [u8; 24] = rand::random();
+    let credential =
+        ScramCredential::new(ScramMechanism::Sha512, &material.admin_password, MAX_ITERATIONS, salt.to_vec())
+            .map_err(|error| PhaseError::make("credential of Kafka's admin user", error))?;
+    let arguments = broker::format_arguments(layout, libs, &cluster_id, admin(at), &credential);
+    let file = layout.format_arguments();
+    let script = format!(
+        "umask 077\nfile={file}\ntrap 'rm -f \"$file\"' EXIT\ncat >\"$file\" || exit 1\n\
+         {java} \"@$file\" >/dev/null 2>\"$file.out\"\nstatus=$?\n\
+         [ \"$status\" = 0 ] || grep -v -i -e salt -e scram \"$file.out\" | tail -n 12 >&2\n\
+         rm -f \"$file.out\"\nexit \"$status\"\n",
+        file = quote(&file),
+        java = quote(java),
+    );
+    let command = Command::new("format Kafka's storage", script)
+        .stdin(Stdin::Bytes(arguments.expose_secret().as_bytes().to_vec().into()))
+        .timeout(FORMAT_LIMIT);
+    at.host().check(&command).await?;
+    Ok(())
+}
+
+/// Starts the node and waits until the admin user can log in.
+async fn start(
+    at: &Scoped<'_>,
+    managed: &ManagedKafka,
+    layout: &Layout,
+    material: &Material,
+    program: &Program,
+) -> Result<(), PhaseError> {
+    let host = at.host().as_ref();
+    process::restart(host, &layout.place(), program).await?;
+    let sasl = kafka_access::sasl(admin(at), material.admin_password.clone());
+    let client = kafka_access::client(at.ctx, Some(sasl)).await?;
+    let endpoint = kafka_access::endpoint(&at.inventory().kafka);
+    let deadline = Instant::now() + START_LIMIT;
+    loop {
+        let error = match client.probe_login(&endpoint).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let alive = matches!(process::look(host, &layout.place()).await?, State::Running { .. });
+        let settled = alive && is_starting(&error);
+        if !settled || Instant::now() >= deadline {
+            let message = if alive {
+                format!("Kafka on port {} does not let its admin user in: {error}", managed.port)
+            } else {
+                "Kafka ended while it was starting".to_owned()
+            };
+            return Err(PhaseError::Refused {
+                place: at.target.to_string(),
+                message,
+                hint: Some(format!("its whole log is {}", layout.log())),
+                tail: log_tail(at, layout).await?,
+            });
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Whether a login may fail like this while a node starts: its listeners open before its credentials are read.
+fn is_starting(error: &LoginError) -> bool {
+    !matches!(
+        error,
+        LoginError::CertificateName { .. }
+            | LoginError::CertificateExpired { .. }
+            | LoginError::CertificateNotYetValid { .. }
+            | LoginError::CertificateIssuer { .. }
+            | LoginError::NotTls { .. }
+    )
+}
+
+async fn log_tail(at: &Scoped<'_>, layout: &Layout) -> Result<Vec<String>, PhaseError> {
+    let mut lines = process::tail(at.host().as_ref(), &layout.place()).await?;
+    let log = quote(&layout.log());
+    let script = format!("[ ! -e {log} ] || grep -e ERROR -e FATAL -e Exception {log} | tail -n 8");
+    let output = at.host().check(&Command::new("read Kafka's log", script)).await?;
+    lines.extend(output.lines().map(str::to_owned));
+    Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU16;
+
+    use super::*;
+    use crate::inventory::model::{HostName, Port, Version};
+
+    fn managed() -> ManagedKafka {
+        let port = |number| Port::new(NonZeroU16::new(number).unwrap());
+        ManagedKafka {
+            host: HostName::parse("lab").unwrap(),
+            version: Version::parse(PINNED_VERSION).unwrap(),
+            port: port(9093),
+            controller_port: port(9094),
+            home: None,
+            data: None,
+        }
+    }
+
+    /// A node that runs as it should.
+    fn converged() -> Seen {
+        Seen {
+            found: Found { libs: Some("/cache/libs".into()), ..Found::default() },
+            formatted: Some("id".into()),
+            ours: Some("id".into()),
+            state: State::Running { pid: 7, digest: "d".into() },
+            stale: Vec::new(),
+            has_files: true,
+            digest: Some("d".into()),
+            taken: Vec::new(),
+            data: "/state/kafka/data".into(),
+            home: "/certs/lab".into(),
+        }
+    }
+
+    fn check(seen: &Seen, expected: &[(Action, &str, &[&str])]) {
+        let planned = decide(&Target::Host(HostName::parse("lab").unwrap()), &managed(), seen);
+        let changes: Vec<_> = planned
+            .changes
+            .iter()
+            .map(|change| (change.action, change.subject.as_str(), change.fields.as_slice()))
+            .collect();
+        let expected: Vec<(Action, &str, Vec<String>)> = expected
+            .iter()
+            .map(|(action, subject, fields)| {
+                (*action, *subject, fields.iter().map(|field| (*field).to_owned()).collect())
+            })
+            .collect();
+        let expected: Vec<_> =
+            expected.iter().map(|(action, subject, fields)| (*action, *subject, fields.as_slice())).collect();
+        assert_eq!(changes, expected);
+        assert_eq!(planned.findings, []);
+    }
+
+    #[test]
+    fn nothing_is_planned_for_a_node_that_runs_as_it_should() {
+        check(&converged(), &[]);
+    }
+
+    #[test]
+    fn everything_is_planned_on_a_bare_host() {
+        let bare = Seen {
+            found: Found::default(),
+            formatted: None,
+            ours: None,
+            state: State::Absent,
+            stale: vec!["all".into()],
+            has_files: false,
+            digest: None,
+            ..converged()
+        };
+        let create = Action::Create;
+        check(
+            &bare,
+            &[(create, JARS, &[]), (create, FILES, &[]), (create, STORAGE, &[]), (create, BROKER, &[])],
+        );
+    }
+
+    #[test]
+    fn a_dead_node_is_revived_and_a_changed_one_restarted() {
+        let dead = Seen { state: State::Dead, ..converged() };
+        check(&dead, &[(Action::Restart, BROKER, &["found dead"])]);
+        let stopped = Seen { state: State::Absent, ..converged() };
+        check(&stopped, &[(Action::Create, BROKER, &[])]);
+        let changed = Seen { stale: vec!["listener.pem".into()], digest: Some("e".into()), ..converged() };
+        check(
+            &changed,
+            &[(Action::Update, FILES, &["listener.pem"]), (Action::Restart, BROKER, &["configuration"])],
+        );
+        let never_restarted = Seen { digest: Some("e".into()), ..converged() };
+        check(&never_restarted, &[(Action::Restart, BROKER, &["configuration"])]);
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_named_with_its_remedy_and_nothing_is_planned() {
+        let check = |seen: Seen, expected: &str, remedy: &str| {
+            let planned = decide(&Target::Cluster, &managed(), &seen);
+            assert_eq!(planned.changes, []);
+            let [finding] = planned.findings.as_slice() else { panic!("{:?}", planned.findings) };
+            assert!(finding.message.contains(expected), "{}", finding.message);
+            assert!(finding.hint.as_ref().unwrap().contains(remedy), "{:?}", finding.hint);
+        };
+        let taken = Seen { state: State::Dead, taken: vec![(9093, "port")], ..converged() };
+        check(taken, "port 9093 is taken", "`kafka.managed.port`");
+        let other = Seen { formatted: Some("other".into()), ..converged() };
+        check(other, "another Kafka cluster (other)", "/certs/lab");
+        let forgotten = Seen { ours: None, ..converged() };
+        check(forgotten, "another Kafka cluster (id)", "/certs/lab");
+        let found = Found { unpacked: Some("/opt/kafka".into()), ..Found::default() };
+        check(Seen { found, ..converged() }, "/opt/kafka has no folder", "KAFKA_HOME");
+    }
+}

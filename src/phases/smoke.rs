@@ -1,0 +1,254 @@
+//! Smoke: does it really work? Asked from the control machine through each host's session, and from inside each host.
+//!
+//! Every run looks at REST, plugins, metrics and task states. A run that changed something, and `provision smoke`, also
+//! carries records end to end with a probe connector, which is removed again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::{Method, StatusCode};
+use kafka_control::{CreateMode, Endpoint, NewTopic, OffsetSpec, ResponseError, TopicPartition};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{Finding, Phase, PhaseError, Planned, Scope, Scoped, Severity};
+use crate::desired::probe_topic;
+use crate::host::{Command, Host, HostExt};
+use crate::kafka_access::KafkaAccessError;
+use crate::plan::Change;
+use crate::rest_client::{RestClient, RestError, segment};
+
+/// A series that every worker exports, whatever runs on it.
+const METRIC: &str = "kafka_connect_connect_worker_metrics_task_count";
+const PROBE_CLASS: &str = "io.confluent.kafka.connect.datagen.DatagenConnector";
+/// How many records of the probe must arrive.
+const PROBE_RECORDS: i64 = 20;
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(100);
+
+pub(crate) struct Smoke;
+
+#[async_trait]
+impl Phase for Smoke {
+    type Facts = ();
+
+    const ID: &'static str = "smoke";
+    const TITLE: &'static str = "Smoke checks";
+    const SCOPE: Scope = Scope::Cluster;
+
+    async fn check(&self, _at: &Scoped<'_>) -> Result<(), PhaseError> {
+        Ok(())
+    }
+
+    fn plan(&self, _at: &Scoped<'_>, _facts: &()) -> Planned {
+        Planned::default()
+    }
+
+    async fn apply(&self, _at: &Scoped<'_>, _facts: &(), _change: &Change) -> Result<(), PhaseError> {
+        unreachable!("a phase that only looks plans no change")
+    }
+
+    async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
+        let looks = at.ctx.hosts.values().map(|host| look_at_host(at, host.as_ref()));
+        let mut findings: Vec<Finding> =
+            futures::future::join_all(looks).await.into_iter().flatten().collect();
+        if findings.is_empty() && at.ctx.is_probe_requested() {
+            findings.extend(probe(at).await?);
+        }
+        Ok(findings)
+    }
+}
+
+/// REST and metrics of one host's worker.
+async fn look_at_host(at: &Scoped<'_>, host: &dyn Host) -> Vec<Finding> {
+    let rest = RestClient::new(host, at.ctx.rest_endpoint(host.name()));
+    let metrics = RestClient::new(host, at.ctx.metrics_endpoint(host.name()));
+    let (outside, page, inside) = tokio::join!(
+        rest_root(at, host, &rest),
+        metrics.text("/metrics"),
+        from_inside(host, rest.endpoint())
+    );
+    let mut findings = outside;
+    match page {
+        Ok(page) if page.lines().any(|line| line.starts_with(METRIC)) => {}
+        Ok(_) => findings.push(error(host, format!("metrics on {} lack {METRIC}", metrics.endpoint()))),
+        Err(cause) => findings.push(unreachable(host, &cause)),
+    }
+    findings.extend(inside);
+    findings
+}
+
+async fn rest_root(at: &Scoped<'_>, host: &dyn Host, rest: &RestClient<'_>) -> Vec<Finding> {
+    let root = match rest.get("/").await {
+        Ok(root) => root,
+        Err(cause) => return vec![unreachable(host, &cause)],
+    };
+    let mut findings = Vec::new();
+    for key in ["version", "commit", "kafka_cluster_id"] {
+        if root[key].as_str().is_none_or(str::is_empty) {
+            findings.push(error(host, format!("{} does not tell its {key}", rest.endpoint())));
+        }
+    }
+    let wanted: BTreeSet<&str> =
+        at.inventory().connectors.values().map(|connector| connector.class.as_str()).collect();
+    match rest.get("/connector-plugins").await {
+        Ok(plugins) => {
+            let has = |class: &str| {
+                plugins.as_array().into_iter().flatten().any(|plugin| plugin["class"].as_str() == Some(class))
+            };
+            for class in wanted.into_iter().filter(|class| !has(class)) {
+                findings.push(error(host, format!("the worker does not carry {class}")));
+            }
+        }
+        Err(cause) => findings.push(unreachable(host, &cause)),
+    }
+    findings
+}
+
+/// The same question asked on the host itself, with nothing but bash: bare hosts have no curl.
+async fn from_inside(host: &dyn Host, endpoint: &Endpoint) -> Option<Finding> {
+    let script = format!(
+        "exec timeout 20 bash -c 'exec 3<>\"/dev/tcp/$0/$1\" && printf \"GET / HTTP/1.0\\r\\nHost: $0\\r\\n\\r\\n\" >&3 && cat <&3' {} {}",
+        crate::shell::quote(&endpoint.host),
+        endpoint.port
+    );
+    match host.check(&Command::new("ask the worker from inside the host", script)).await {
+        Ok(answer) if answer.contains("kafka_cluster_id") => None,
+        Ok(_) => {
+            Some(error(host, format!("{endpoint} asked from inside the host: not a Connect worker's answer")))
+        }
+        Err(cause) => Some(error(host, format!("{endpoint} asked from inside the host: {cause}"))),
+    }
+}
+
+fn error(host: &dyn Host, message: String) -> Finding {
+    Finding { severity: Severity::Error, place: host.name().to_string(), message, hint: None }
+}
+
+fn unreachable(host: &dyn Host, cause: &RestError) -> Finding {
+    Finding {
+        hint: Some("is the worker running? its log is on the host, see `docker logs` or the log file".into()),
+        ..error(host, crate::engine::chain(cause))
+    }
+}
+
+/// Carries records from a source connector through Kafka to us, and cleans up whatever came of it.
+async fn probe(at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
+    let Some(host) = at.ctx.hosts.values().next() else { return Ok(Vec::new()) };
+    let rest = RestClient::new(host.as_ref(), at.ctx.rest_endpoint(host.name()));
+    let topic = probe_topic(at.inventory());
+    let name = format!("provision-probe-{:08x}", rand::random::<u32>());
+    let outcome = carry(at, &rest, &name, &topic).await;
+    let removed = remove(at, &rest, &name, &topic).await;
+    let findings = outcome?;
+    removed?;
+    Ok(findings)
+}
+
+async fn carry(
+    at: &Scoped<'_>,
+    rest: &RestClient<'_>,
+    name: &str,
+    topic: &str,
+) -> Result<Vec<Finding>, PhaseError> {
+    let admin = at.ctx.kafka.admin(at.ctx).await?;
+    let new = NewTopic {
+        name: topic.to_owned(),
+        partitions: Some(1),
+        replication_factor: None,
+        configs: [("retention.ms".to_owned(), "3600000".to_owned())].into(),
+    };
+    for (_, result) in
+        admin.create_topics(&[new], CreateMode::Create).await.map_err(KafkaAccessError::from)?
+    {
+        match result {
+            Err(refusal) if refusal.code != ResponseError::TopicAlreadyExists => {
+                let hint = refusal.hint().unwrap_or("the admin user needs the right to create topics");
+                return Err(PhaseError::refused(format!("topic {topic}"), refusal.to_string(), hint));
+            }
+            _ => {}
+        }
+    }
+    let config = json!({
+        "name": name,
+        "config": {
+            "connector.class": PROBE_CLASS,
+            "kafka.topic": topic,
+            "quickstart": "users",
+            "max.interval": "20",
+            "tasks.max": "1",
+        },
+    });
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match rest.json(Method::POST, "/connectors", Some(&config)).await {
+            Ok(_) => break,
+            Err(cause) if cause.status() == Some(StatusCode::CONFLICT) && Instant::now() < deadline => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(cause) => return Err(PhaseError::make("probe connector", cause)),
+        }
+    }
+    let partition = TopicPartition::new(topic, 0);
+    let mut seen = 0;
+    while Instant::now() < deadline {
+        let offsets = admin.list_offsets(std::slice::from_ref(&partition), OffsetSpec::Latest).await;
+        if let Ok(offsets) = offsets {
+            seen = offsets.get(&partition).copied().unwrap_or(0);
+        }
+        if seen >= PROBE_RECORDS {
+            return read_back(&admin, &partition).await;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    let status = rest.get(&format!("/connectors/{name}/status")).await.unwrap_or(Value::Null);
+    Ok(vec![Finding {
+        severity: Severity::Error,
+        place: "probe connector".to_owned(),
+        message: format!(
+            "{seen} of {PROBE_RECORDS} records arrived in {topic} within {} s",
+            PATIENCE.as_secs()
+        ),
+        hint: Some(format!("its last status: {status}")),
+    }])
+}
+
+/// Reads the probe's records as any consumer would.
+async fn read_back(
+    admin: &kafka_control::Client,
+    partition: &TopicPartition,
+) -> Result<Vec<Finding>, PhaseError> {
+    let records =
+        admin.fetch(partition, 0, 1 << 20, Duration::from_secs(5)).await.map_err(KafkaAccessError::from)?;
+    let whole =
+        records.iter().filter(|record| record.value.as_ref().is_some_and(|value| !value.is_empty())).count();
+    if whole > 0 {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Finding {
+        severity: Severity::Error,
+        place: "probe connector".to_owned(),
+        message: format!("{} has records, and none with a value can be read back", partition.topic),
+        hint: None,
+    }])
+}
+
+/// Removes connector and topic; what is not there is fine.
+async fn remove(at: &Scoped<'_>, rest: &RestClient<'_>, name: &str, topic: &str) -> Result<(), PhaseError> {
+    let path = format!("/connectors/{}", segment(name));
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match rest.json(Method::DELETE, &path, None).await {
+            Ok(_) => break,
+            Err(cause) if cause.status() == Some(StatusCode::NOT_FOUND) => break,
+            Err(cause) if cause.status() == Some(StatusCode::CONFLICT) && Instant::now() < deadline => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(cause) => return Err(PhaseError::make("removal of the probe connector", cause)),
+        }
+    }
+    let admin = at.ctx.kafka.admin(at.ctx).await?;
+    admin.delete_topics(&[topic]).await.map_err(KafkaAccessError::from)?;
+    Ok(())
+}

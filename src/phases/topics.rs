@@ -1,0 +1,237 @@
+//! Topics: the three internal ones of Connect and the declared ones of the application.
+//!
+//! What is missing is created; what exists is compared and never repaired by force, since that would lose data.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use kafka_control::{ConfigResource, CreateMode, NewTopic, ResponseError};
+
+use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity};
+use crate::desired::topics::{DesiredTopic, Role, desired};
+use crate::kafka_access::KafkaAccessError;
+use crate::plan::Change;
+
+pub(crate) struct Topics;
+
+/// A topic as Kafka has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FoundTopic {
+    pub(crate) partitions: usize,
+    pub(crate) replication: usize,
+    /// Effective configuration by name.
+    pub(crate) config: BTreeMap<String, String>,
+}
+
+/// Found topics by name; a missing one is not in it.
+pub(crate) type TopicFacts = BTreeMap<String, FoundTopic>;
+
+#[async_trait]
+impl Phase for Topics {
+    type Facts = TopicFacts;
+
+    const ID: &'static str = "topics";
+    const TITLE: &'static str = "Topics";
+    const SCOPE: Scope = Scope::Cluster;
+
+    async fn check(&self, at: &Scoped<'_>) -> Result<TopicFacts, PhaseError> {
+        let Some(admin) = at.ctx.kafka.look(at.ctx).await? else { return Ok(TopicFacts::new()) };
+        let wanted = desired(at.inventory());
+        let names: Vec<&str> = wanted.iter().map(|topic| topic.name.as_str()).collect();
+        let mut facts = TopicFacts::new();
+        for (name, described) in admin.topics(&names).await.map_err(KafkaAccessError::from)? {
+            let topic = match described {
+                Ok(topic) => topic,
+                Err(refusal) if refusal.code == ResponseError::UnknownTopicOrPartition => continue,
+                Err(refusal) => {
+                    return Err(PhaseError::make(format!("description of topic {name}"), refusal));
+                }
+            };
+            let entries = admin.describe_configs(&ConfigResource::Topic(name.clone())).await;
+            let config = match entries {
+                Ok(entries) => {
+                    entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()
+                }
+                // Without the right to see the configuration there is nothing to compare, as for Connect itself.
+                Err(error) if error.code() == Some(ResponseError::TopicAuthorizationFailed) => {
+                    BTreeMap::new()
+                }
+                Err(error) => return Err(KafkaAccessError::from(error).into()),
+            };
+            facts.insert(
+                name,
+                FoundTopic {
+                    partitions: topic.partitions.len(),
+                    replication: topic.replication_factor(),
+                    config,
+                },
+            );
+        }
+        Ok(facts)
+    }
+
+    fn plan(&self, at: &Scoped<'_>, facts: &TopicFacts) -> Planned {
+        let mut planned = Planned::default();
+        for topic in desired(at.inventory()) {
+            match facts.get(&topic.name) {
+                None => planned.changes.push(
+                    Change::create(Self::ID, at.target, subject(&topic.name))
+                        .irreversible("a topic that holds records is not deleted"),
+                ),
+                Some(found) => planned.findings.extend(compare(&topic, found)),
+            }
+        }
+        planned
+    }
+
+    async fn apply(&self, at: &Scoped<'_>, facts: &TopicFacts, change: &Change) -> Result<(), PhaseError> {
+        let wanted = desired(at.inventory());
+        let topic = wanted
+            .iter()
+            .find(|topic| subject(&topic.name) == change.subject)
+            .expect("a planned topic is a desired one");
+        if facts.contains_key(&topic.name) {
+            return Ok(());
+        }
+        let admin = at.ctx.kafka.admin(at.ctx).await?;
+        let new = NewTopic {
+            name: topic.name.clone(),
+            partitions: Some(topic.partitions),
+            replication_factor: Some(topic.replication),
+            configs: topic.config.clone(),
+        };
+        let results =
+            admin.create_topics(&[new], CreateMode::Create).await.map_err(KafkaAccessError::from)?;
+        for (name, result) in results {
+            match result {
+                Ok(()) => {}
+                Err(refusal) if refusal.code == ResponseError::TopicAlreadyExists => {}
+                Err(refusal) => {
+                    let hint = refusal.hint().unwrap_or("see the message of the broker");
+                    return Err(PhaseError::refused(format!("topic {name}"), refusal.to_string(), hint));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, at: &Scoped<'_>) -> Result<Removed, PhaseError> {
+        if at.inventory().kafka.managed().is_some() {
+            return Ok(Removed::default());
+        }
+        let names: Vec<String> = desired(at.inventory()).into_iter().map(|topic| topic.name).collect();
+        let left = format!("topics and their records: {} (kafka-topics.sh --delete)", names.join(", "));
+        Ok(Removed { removed: Vec::new(), left: vec![left] })
+    }
+}
+
+fn subject(name: &str) -> String {
+    format!("topic {name}")
+}
+
+/// What is wrong with an existing topic: errors where Connect would refuse it or lose data, warnings elsewhere.
+fn compare(wanted: &DesiredTopic, found: &FoundTopic) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut say = |severity, message: String, hint: String| {
+        let place = subject(&wanted.name);
+        findings.push(Finding { severity, place, message, hint: Some(hint) });
+    };
+    let policy = found.config.get("cleanup.policy");
+    if wanted.role == Role::ConnectConfigs && found.partitions != 1 {
+        say(
+            Severity::Error,
+            format!("has {} partitions, and Connect needs exactly 1 for its configs", found.partitions),
+            "choose another name with `connect.topics.config.name`, or delete the topic if nothing uses it"
+                .into(),
+        );
+    }
+    if wanted.role != Role::Application && policy.is_some_and(|policy| policy != "compact") {
+        say(
+            Severity::Error,
+            format!(
+                "has cleanup.policy={}, and Connect needs exactly `compact`: anything else loses its state",
+                policy.map_or("", String::as_str)
+            ),
+            format!(
+                "kafka-configs.sh --alter --topic {} --add-config cleanup.policy=compact, then run again",
+                wanted.name
+            ),
+        );
+    }
+    let is_fixed = wanted.role == Role::ConnectConfigs;
+    if !is_fixed && i32::try_from(found.partitions) != Ok(wanted.partitions) {
+        say(
+            Severity::Warning,
+            format!("has {} partitions, the inventory says {}", found.partitions, wanted.partitions),
+            "partitions of an existing topic are left alone; bring the inventory in line".into(),
+        );
+    }
+    if i16::try_from(found.replication) != Ok(wanted.replication) {
+        say(
+            Severity::Warning,
+            format!("has {} replicas, the inventory says {}", found.replication, wanted.replication),
+            "move replicas with kafka-reassign-partitions.sh, or bring the inventory in line".into(),
+        );
+    }
+    let min_isr = found.config.get("min.insync.replicas").and_then(|text| text.parse::<usize>().ok());
+    if min_isr.is_some_and(|min_isr| found.replication > 1 && min_isr >= found.replication) {
+        say(
+            Severity::Warning,
+            "has min.insync.replicas as high as its replicas: one broker down stops all writes".into(),
+            "lower min.insync.replicas by one, or add a replica".into(),
+        );
+    }
+    for (name, value) in
+        wanted.config.iter().filter(|(name, _)| *name != "cleanup.policy" || !found.config.is_empty())
+    {
+        let differs = found.config.get(name).is_some_and(|found| found != value);
+        if differs && wanted.role == Role::Application {
+            say(
+                Severity::Warning,
+                format!("has {name}={}, the inventory says {value}", found.config[name]),
+                "the configuration of an existing topic is left alone; bring one in line with the other"
+                    .into(),
+            );
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(role: Role, partitions: i32) -> DesiredTopic {
+        let config = BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())]);
+        DesiredTopic { name: "t".to_owned(), role, partitions, replication: 3, config }
+    }
+
+    fn found(partitions: usize, replication: usize, policy: &str) -> FoundTopic {
+        let config = BTreeMap::from([("cleanup.policy".to_owned(), policy.to_owned())]);
+        FoundTopic { partitions, replication, config }
+    }
+
+    fn severities(wanted: &DesiredTopic, found: &FoundTopic) -> Vec<Severity> {
+        compare(wanted, found).into_iter().map(|finding| finding.severity).collect()
+    }
+
+    #[test]
+    fn what_connect_refuses_is_an_error_and_the_rest_a_warning() {
+        use Severity::{Error, Warning};
+        assert_eq!(severities(&wanted(Role::ConnectConfigs, 1), &found(1, 3, "compact")), []);
+        assert_eq!(severities(&wanted(Role::ConnectConfigs, 1), &found(2, 3, "compact")), [Error]);
+        assert_eq!(severities(&wanted(Role::ConnectOffsets, 25), &found(25, 3, "compact,delete")), [Error]);
+        assert_eq!(
+            severities(&wanted(Role::ConnectOffsets, 25), &found(5, 1, "compact")),
+            [Warning, Warning]
+        );
+        assert_eq!(severities(&wanted(Role::Application, 3), &found(3, 3, "delete")), [Warning]);
+    }
+
+    #[test]
+    fn a_topic_that_one_broker_can_stop_is_pointed_out() {
+        let mut topic = found(25, 3, "compact");
+        topic.config.insert("min.insync.replicas".to_owned(), "3".to_owned());
+        assert_eq!(severities(&wanted(Role::ConnectStatus, 25), &topic), [Severity::Warning]);
+    }
+}

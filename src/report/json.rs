@@ -1,0 +1,50 @@
+//! One JSON document per run, for programs.
+
+use serde_json::{Value, json};
+
+use super::Outcome;
+use crate::engine::event::{Failure, FailureKind};
+use crate::phases::{Finding, Severity};
+
+/// The document that `--json` prints: what was planned, done, found and failed, and the exit code.
+pub(crate) fn envelope(outcome: &Outcome<'_>) -> Value {
+    json!({
+        "command": outcome.command,
+        "cluster": outcome.cluster,
+        "exit": outcome.exit as u8,
+        "plan": {
+            "hash": outcome.plan.hash(),
+            "changes": outcome.plan.changes,
+            "warnings": outcome.plan.warnings,
+        },
+        "done": outcome.done,
+        "not_reached": outcome.not_reached,
+        "findings": outcome.findings.iter().map(finding).collect::<Vec<_>>(),
+        "failures": outcome.failures.iter().map(failure).collect::<Vec<_>>(),
+        "urls": outcome.urls,
+    })
+}
+
+fn finding(finding: &Finding) -> Value {
+    json!({
+        "severity": match finding.severity { Severity::Warning => "warning", Severity::Error => "error" },
+        "place": finding.place,
+        "message": finding.message,
+        "hint": finding.hint,
+    })
+}
+
+fn failure(failure: &Failure) -> Value {
+    json!({
+        "target": failure.target.to_string(),
+        "step": failure.step,
+        "kind": match failure.kind {
+            FailureKind::Unreachable => "unreachable",
+            FailureKind::Check => "check",
+            FailureKind::Apply => "apply",
+        },
+        "message": failure.message,
+        "hint": failure.hint,
+        "tail": failure.tail,
+    })
+}

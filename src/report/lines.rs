@@ -1,0 +1,67 @@
+//! One line per event, for logs and pipes.
+
+use std::fmt::Write;
+
+use crate::engine::event::{Event, Failure, Reporter};
+use crate::phases::{Finding, Severity};
+
+pub(super) struct Lines;
+
+impl Reporter for Lines {
+    fn event(&self, event: &Event<'_>) {
+        if let Some(text) = line(event) {
+            super::stderr(&format!("{text}\n"));
+        }
+    }
+}
+
+/// For JSON output: the document at the end says everything.
+pub(super) struct Silent;
+
+impl Reporter for Silent {
+    fn event(&self, _event: &Event<'_>) {}
+}
+
+/// The event as one line (a failure: as several); `None` when there is nothing to say.
+pub(super) fn line(event: &Event<'_>) -> Option<String> {
+    match event {
+        Event::HostConnecting { .. } | Event::Planned { .. } | Event::VerifyStarted { .. } => None,
+        Event::HostConnected { host } => Some(format!("{host}: connected")),
+        Event::SurveyStarted { hosts } => Some(format!("looking at {} host(s) and Kafka", hosts.len())),
+        Event::PhaseUnchanged { title } => Some(format!("{title}: unchanged")),
+        Event::ChangeStarted { change, title } => {
+            Some(format!("{}: {title}: {} …", change.target, change.subject))
+        }
+        Event::ChangeDone { change } => Some(format!("{}: done: {}", change.target, change.subject)),
+        Event::Progress { target, text } => Some(format!("{target}: {text}")),
+        Event::Found { finding } => Some(found(finding)),
+        Event::Failed { failure } => Some(failed(failure)),
+        Event::Verified { title } => Some(format!("{title}: verified")),
+    }
+}
+
+pub(super) fn found(finding: &Finding) -> String {
+    let kind = match finding.severity {
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    };
+    let mut text = format!("{kind}: {}: {}", finding.place, finding.message);
+    if let Some(hint) = &finding.hint {
+        let _ = write!(text, "\n  hint: {hint}");
+    }
+    text
+}
+
+pub(super) fn failed(failure: &Failure) -> String {
+    let place = failure.target.to_string();
+    // Errors of a host begin with its name already.
+    let message = failure.message.strip_prefix(&format!("{place}: ")).unwrap_or(&failure.message);
+    let mut text = format!("error: {place}: {}: {message}", failure.step);
+    for line in &failure.tail {
+        let _ = write!(text, "\n  | {line}");
+    }
+    if let Some(hint) = &failure.hint {
+        let _ = write!(text, "\n  hint: {hint}");
+    }
+    text
+}

@@ -1,0 +1,64 @@
+//! The last words of a run: what changed, what did not, where to look.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::lines;
+use crate::engine::event::Failure;
+use crate::exit_code::Exit;
+use crate::phases::Finding;
+use crate::plan::{Change, Plan};
+
+/// Somewhere to look or something to try: a label and a URL or a command line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Pointer {
+    pub(crate) label: String,
+    pub(crate) target: String,
+}
+
+/// Everything a finished run has to say.
+pub(crate) struct Outcome<'a> {
+    pub(crate) command: &'static str,
+    pub(crate) cluster: &'a str,
+    pub(crate) exit: Exit,
+    pub(crate) plan: &'a Plan,
+    pub(crate) done: &'a [Change],
+    pub(crate) not_reached: &'a [Change],
+    pub(crate) findings: &'a [Finding],
+    pub(crate) failures: &'a [Failure],
+    /// URLs and next commands.
+    pub(crate) urls: &'a [Pointer],
+}
+
+/// The summary for people. Ends with a newline.
+pub(crate) fn summary(outcome: &Outcome<'_>) -> String {
+    let mut out = String::new();
+    for finding in outcome.findings {
+        let _ = writeln!(out, "{}", lines::found(finding));
+    }
+    for failure in outcome.failures {
+        let _ = writeln!(out, "{}", lines::failed(failure));
+    }
+    if !outcome.not_reached.is_empty() {
+        out.push_str("\nNot reached:\n");
+        for change in outcome.not_reached {
+            let _ = writeln!(out, "  {}: {}", change.target, change.subject);
+        }
+    }
+    let changed = outcome.done.len();
+    let noun = if changed == 1 { "change" } else { "changes" };
+    let verdict = match outcome.exit {
+        Exit::Done => "is as the inventory says",
+        Exit::PartlyApplied => "is partly applied; run it again when the cause is gone",
+        _ => "is not as the inventory says",
+    };
+    let _ = writeln!(out, "\nCluster {} {verdict}: {changed} {noun} made.", outcome.cluster);
+    if !outcome.urls.is_empty() {
+        let width = outcome.urls.iter().map(|pointer| pointer.label.len()).max().unwrap_or(0);
+        for pointer in outcome.urls {
+            let _ = writeln!(out, "  {:width$}  {}", pointer.label, pointer.target);
+        }
+    }
+    out
+}

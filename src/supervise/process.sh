@@ -1,0 +1,83 @@
+# Verbs for one supervised process. $folder and $name are set by the caller; so is what each verb says it needs.
+# $folder/$name.pid holds one line: process id, its start time (proc(5), field 22 of stat), boot id, digest. Process id,
+# start time and boot id together are never used twice, so a recycled process id is never taken for ours.
+pid_file=$folder/$name.pid
+
+# Sets $pid, $started, $boot and $digest from the file. 0: it runs; 1: it was started and is gone; 2: never started.
+look() {
+    pid= started= boot= digest=
+    [ -r "$pid_file" ] || return 2
+    read -r pid started boot digest <"$pid_file" || return 2
+    [ "$boot" = "$(cat /proc/sys/kernel/random/boot_id)" ] || return 1
+    { stat=$(cat "/proc/$pid/stat"); } 2>/dev/null || return 1
+    # The program's name may hold spaces and parentheses; what follows the last one is fields 3 and on.
+    set -- ${stat##*) }
+    [ "$1" != Z ] && [ "${20}" = "$started" ]
+}
+
+# Prints the state for people who parse it: `running PID DIGEST`, `dead` or `absent`.
+report() {
+    look
+    case $? in
+    0) echo "running $pid $digest" ;;
+    1) echo dead ;;
+    *) echo absent ;;
+    esac
+}
+
+# Ends it: SIGTERM, $grace seconds, SIGKILL. Fails only when it survives that.
+stop() {
+    look || { rm -f "$pid_file"; return 0; }
+    kill -s TERM "$pid" 2>/dev/null
+    tries=$((grace * 10))
+    while look; do
+        [ "$tries" -gt 0 ] || break
+        tries=$((tries - 1))
+        sleep 0.1
+    done
+    if look; then
+        kill -s KILL "$pid" 2>/dev/null
+        tries=100
+        while look && [ "$tries" -gt 0 ]; do
+            tries=$((tries - 1))
+            sleep 0.1
+        done
+    fi
+    look && { echo "process $pid did not end" >&2; return 1; }
+    rm -f "$pid_file"
+}
+
+# Starts "$@" in a session of its own, with nothing of our environment, as $started_from says. The program takes the
+# place of the shell that wrote down its process id, so the file is never about anything else.
+start() {
+    umask 077
+    rm -f "$pid_file"
+    [ -e "$folder/$name.out" ] && mv -f "$folder/$name.out" "$folder/$name.out.1"
+    setsid env -i PATH=/usr/local/bin:/usr/bin:/bin HOME="$folder" LANG=C.UTF-8 /bin/sh -c '
+        file=$1 digest=$2
+        shift 2
+        stat=$(cat "/proc/$$/stat")
+        started=$(echo "${stat##*) }" | cut -d " " -f 20)
+        boot=$(cat /proc/sys/kernel/random/boot_id)
+        echo "$$ $started $boot $digest" >"$file.new" && mv "$file.new" "$file" && exec "$@"
+    ' sh "$pid_file" "$started_from" "$@" </dev/null >"$folder/$name.out" 2>&1 3>&- &
+    tries=100
+    until [ -e "$pid_file" ]; do
+        [ "$tries" -gt 0 ] || { tail -n 20 "$folder/$name.out" >&2; return 1; }
+        tries=$((tries - 1))
+        sleep 0.05
+    done
+}
+
+# Waits until the command "$@" succeeds, for $patience seconds at most; ends early when the process does.
+# 3: the process ended; 4: it runs and the command still fails.
+await() {
+    deadline=$(($(date +%s) + patience))
+    until "$@" >/dev/null 2>&1; do
+        look || return 3
+        [ "$(date +%s)" -lt "$deadline" ] || return 4
+        sleep 0.1
+    done
+    # What answered may be another program on the same port.
+    look || return 3
+}

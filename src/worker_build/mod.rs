@@ -1,0 +1,136 @@
+//! The worker program that hosts get: given, found, or built from the clone that this program was built from.
+//!
+//! It must be static, for it runs in an image with nothing else. A build needs more than Rust; all that is missing is
+//! named at once before cargo starts. A build that is up to date is seen without asking cargo.
+
+mod build;
+mod elf;
+
+use std::path::{Path, PathBuf};
+
+use crate::image::{self, Architecture, Image};
+use crate::shell::files::digest;
+use elf::Program;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WorkerBuildError {
+    #[error("cannot read the worker {path}")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{path} is not a static Linux program for x86_64 or aarch64")]
+    NotStatic { path: PathBuf },
+    #[error("there is no clone to build the worker from: {clone} is gone")]
+    NoClone { clone: PathBuf },
+    #[error("the worker cannot be built here, missing: {}", missing.join(", "))]
+    Missing { missing: Vec<String>, remedy: String },
+    #[error(
+        "OpenSSL's headers in {headers} belong to a build without threads, which corrupts memory in a static program"
+    )]
+    NoThreads { headers: PathBuf },
+    #[error("cannot run {program}")]
+    Spawn {
+        program: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the build of the worker failed")]
+    Failed { tail: Vec<String> },
+}
+
+impl WorkerBuildError {
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read { .. } => Some("check the path given with --worker".into()),
+            Self::NotStatic { .. } => {
+                Some("build it with `-C target-feature=+crt-static` and OpenSSL's static library, or leave --worker out".into())
+            }
+            Self::NoClone { .. } => Some("give a built worker with --worker, or run from a clone".into()),
+            Self::Missing { remedy, .. } => Some(remedy.clone()),
+            Self::NoThreads { .. } => Some("use the distribution's libssl-dev, or set OPENSSL_LIB_DIR and OPENSSL_INCLUDE_DIR".into()),
+            Self::Spawn { .. } => None,
+            Self::Failed { .. } => Some("the last lines of cargo's output say why".into()),
+        }
+    }
+
+    /// Last output of what failed.
+    pub(crate) fn tail(&self) -> &[String] {
+        match self {
+            Self::Failed { tail } => tail,
+            _ => &[],
+        }
+    }
+}
+
+/// The worker, ready to be sent to hosts.
+#[derive(Debug, Clone)]
+pub(crate) struct Artifact {
+    pub(crate) path: PathBuf,
+    /// SHA-256 of the program in hexadecimal.
+    pub(crate) digest: String,
+    /// What it runs on, as `uname -m` says it.
+    pub(crate) machine: &'static str,
+    /// The image with this program.
+    image: Image,
+}
+
+impl Artifact {
+    /// Name and tag of the image with this program.
+    pub(crate) fn image(&self) -> String {
+        self.image.reference()
+    }
+
+    /// Digest label of that image.
+    pub(crate) fn image_digest(&self) -> &str {
+        &self.image.digest
+    }
+
+    /// That image as `docker load` takes it.
+    pub(crate) fn image_archive(&self) -> Vec<u8> {
+        image::write(&self.image)
+    }
+}
+
+/// The worker: `given`, else one shipped beside this program, else built from the clone, which may take minutes.
+pub(crate) async fn locate(given: Option<&Path>) -> Result<Artifact, WorkerBuildError> {
+    let path = match given {
+        Some(path) => path.to_owned(),
+        None => match beside_this_program() {
+            Some(path) => path,
+            None => build::ensure().await?,
+        },
+    };
+    // Reading and hashing takes milliseconds, and too many of them for a thread that serves hosts.
+    tokio::task::spawn_blocking(|| load(path)).await.expect("reading does not panic and is not cancelled")
+}
+
+fn load(path: PathBuf) -> Result<Artifact, WorkerBuildError> {
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(source) => return Err(WorkerBuildError::Read { path, source }),
+    };
+    let Program::Static { machine } = elf::inspect(&bytes) else {
+        return Err(WorkerBuildError::NotStatic { path });
+    };
+    let Some(architecture) = Architecture::from_machine(machine) else {
+        return Err(WorkerBuildError::NotStatic { path });
+    };
+    let digest = digest(&bytes);
+    let image = Image::new(&bytes, architecture);
+    Ok(Artifact { path, digest, machine, image })
+}
+
+/// A static worker that was shipped beside this program. In a clone's target folder the neighbor is a development
+/// build: dynamic, and not for hosts.
+fn beside_this_program() -> Option<PathBuf> {
+    let neighbor = std::env::current_exe().ok()?.with_file_name("connect-worker");
+    let bytes = std::fs::read(&neighbor).ok()?;
+    let is_static = matches!(elf::inspect(&bytes), Program::Static { .. });
+    (is_static && !is_in_target_folder(&neighbor)).then_some(neighbor)
+}
+
+fn is_in_target_folder(path: &Path) -> bool {
+    path.ancestors().any(|folder| folder.join("CACHEDIR.TAG").exists())
+}
