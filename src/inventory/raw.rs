@@ -10,9 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) use kafka::{
-    Acls, Admin, Kafka, Managed, Mechanism, Security, StoreFile, Trust, TrustStore, TrustWord, User,
-};
+pub(super) use kafka::{Acls, Kafka, Managed, Mechanism, Security, StoreFile, Trust, TrustWord, User};
 
 /// One Kafka Connect cluster: its hosts, its Kafka, its workers and connectors.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -166,7 +166,8 @@ impl Validator<'_, '_> {
                     );
                 }
             }
-            let Some(name) = self.name::<crate::inventory::names::TopicRule>(Some(name), &here) else {
+            let name: Option<TopicName> = self.name(Some(name), &here);
+            let Some(name) = name else {
                 continue;
             };
             collide(self, &name, &here);

@@ -93,8 +93,7 @@ impl Validator<'_, '_> {
             let names: Vec<&str> =
                 if key == "topics" { value.split(',').map(str::trim).collect() } else { vec![value] };
             for name in names {
-                self.name::<crate::inventory::names::TopicRule>(Some(name), &path.key(key))
-                    .map(|name: TopicName| name);
+                let _: Option<TopicName> = self.name(Some(name), &path.key(key));
             }
         }
         for key in ["key.converter", "value.converter"] {
@@ -102,14 +101,9 @@ impl Validator<'_, '_> {
                 self.converter(Some(class), &path.key(key));
             }
         }
-        if let Some(tasks) = config.get("tasks.max").filter(|value| !is_reference(value)) {
-            if tasks.parse::<i32>().ok().is_none_or(|tasks| tasks < 1) {
-                self.report.problem(
-                    &path.key("tasks.max"),
-                    format!("expected 1 or more, found {tasks:?}"),
-                    "",
-                );
-            }
+        let tasks = config.get("tasks.max").filter(|value| !is_reference(value));
+        if let Some(tasks) = tasks.filter(|tasks| tasks.parse::<i32>().ok().is_none_or(|tasks| tasks < 1)) {
+            self.report.problem(&path.key("tasks.max"), format!("expected 1 or more, found {tasks:?}"), "");
         }
     }
 }

@@ -20,7 +20,7 @@ struct Shared {
 }
 
 impl Validator<'_, '_> {
-    pub(super) fn hosts(&mut self, raw: &raw::Inventory, runtime: Runtime) -> Option<Vec<Host>> {
+    pub(super) fn hosts(&mut self, raw: &raw::Inventory, runtime: Option<Runtime>) -> Option<Vec<Host>> {
         let root = Path::root();
         let path = root.key("hosts");
         let names = self.host_names(&path);
@@ -60,7 +60,7 @@ impl Validator<'_, '_> {
         name: &str,
         raw: &raw::Host,
         shared: &Shared,
-        runtime: Runtime,
+        runtime: Option<Runtime>,
         path: &Path,
     ) -> Option<Host> {
         let ssh = self.ssh(raw.ssh.as_ref(), &path.key("ssh"));
@@ -79,7 +79,7 @@ impl Validator<'_, '_> {
             }
             Connection::Local
         } else {
-            if runtime == Runtime::Process {
+            if runtime == Some(Runtime::Process) {
                 let message = "`runtime: process` runs on this machine only";
                 self.report.problem(path, message, "add `connection: local`, or use `runtime: docker`");
             }

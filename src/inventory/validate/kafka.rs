@@ -13,6 +13,7 @@ use crate::inventory::model::{
 };
 use crate::inventory::problem::Path;
 use crate::inventory::raw;
+use crate::inventory::tree::Value;
 
 const VERSION: &str = "4.3.1";
 const PORT: u16 = 9093;
@@ -31,10 +32,17 @@ impl Validator<'_, '_> {
         &mut self,
         raw: &raw::Inventory,
         cluster: Option<&ClusterName>,
-        runtime: Runtime,
+        runtime: Option<Runtime>,
     ) -> Option<Kafka> {
         let path = Path::root().key("kafka");
         let section = raw.kafka.as_ref()?;
+        // Everything below hangs on these two: when one of them is wrong, nothing more can be said.
+        let is_wrong =
+            |key: &str, is_sound: bool| !is_sound && self.report.tree.get(&path.key(key)).is_some();
+        if is_wrong("managed", section.managed.is_some()) || is_wrong("security", section.security.is_some())
+        {
+            return None;
+        }
         let extra_hosts = self.extra_hosts(section.extra_hosts.as_ref(), &path.key("extra_hosts"));
         let (bootstrap, origin) = match &section.managed {
             Some(managed) => {
@@ -70,7 +78,7 @@ impl Validator<'_, '_> {
     }
 
     /// Keys that belong to an existing cluster.
-    fn managed_alone(&mut self, section: &raw::Kafka, runtime: Runtime, path: &Path) {
+    fn managed_alone(&mut self, section: &raw::Kafka, runtime: Option<Runtime>, path: &Path) {
         let foreign = [
             ("bootstrap", section.bootstrap.is_some()),
             ("trust", section.trust.is_some()),
@@ -84,7 +92,7 @@ impl Validator<'_, '_> {
             let message = "a managed node speaks SASL_SSL only";
             self.report.problem(&path.key("security"), message, "remove this key");
         }
-        if runtime != Runtime::Process {
+        if runtime == Some(Runtime::Docker) {
             let message = "a managed Kafka node runs as a process";
             self.report.problem(
                 &path.key("managed"),
@@ -132,7 +140,7 @@ impl Validator<'_, '_> {
 
     fn first_host(&self) -> Option<String> {
         match &self.report.tree.get(&Path::root().key("hosts"))?.value {
-            crate::inventory::tree::Value::Map(entries) => entries.first().map(|entry| entry.key.clone()),
+            Value::Map(entries) => entries.first().map(|entry| entry.key.clone()),
             _ => None,
         }
     }

@@ -31,8 +31,10 @@ pub(super) fn inventory(raw: &raw::Inventory, place: &Place, report: &mut Report
     let root = Path::root();
     let cluster: Option<ClusterName> = validator.name(raw.cluster.as_deref(), &root.key("cluster"));
     let runtime = match raw.runtime {
-        None | Some(raw::Runtime::Docker) => Runtime::Docker,
-        Some(raw::Runtime::Process) => Runtime::Process,
+        Some(raw::Runtime::Docker) => Some(Runtime::Docker),
+        Some(raw::Runtime::Process) => Some(Runtime::Process),
+        None if validator.report.tree.get(&root.key("runtime")).is_some() => None,
+        None => Some(Runtime::Docker),
     };
     let kafka = validator.kafka(raw, cluster.as_ref(), runtime);
     let connect = validator.connect(raw, cluster.as_ref());
@@ -53,7 +55,7 @@ pub(super) fn inventory(raw: &raw::Inventory, place: &Place, report: &mut Report
     }
     Some(Inventory {
         cluster: cluster?,
-        runtime,
+        runtime: runtime?,
         hosts: hosts?,
         kafka: kafka?,
         connect: connect?,
