@@ -13,7 +13,7 @@ pub(crate) use archive::write;
 use crate::shell::files::digest;
 
 /// Label that holds [`Image::digest`].
-pub(crate) const DIGEST_LABEL: &str = "provision.digest";
+pub(crate) const DIGEST_LABEL: &str = "provision.image-digest";
 
 /// Name of the image, without its tag.
 pub(crate) const REPOSITORY: &str = "provision/connect-worker";

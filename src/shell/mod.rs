@@ -6,6 +6,7 @@ pub(crate) mod docker;
 pub(crate) mod fields;
 pub(crate) mod files;
 pub(crate) mod packages;
+pub(crate) mod preflight;
 mod quote;
 pub(crate) mod units;
 

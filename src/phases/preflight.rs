@@ -1,0 +1,289 @@
+//! Preflight: everything that would stop a later phase, found before the first change, and all of it at once.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Finding, Phase, PhaseError, Planned, Scope, Scoped, Severity};
+use crate::desired::host_root;
+use crate::host::{HostExt, HostFacts, Privilege, Sudo};
+use crate::inventory::model::{Inventory, Runtime, UnitName};
+use crate::plan::{Change, Target};
+use crate::shell::preflight::{self, Answers, BrokerAnswer, Broker, HeldPort, Questions};
+
+const MIB: u64 = 1024 * 1024;
+
+/// What images, containers and files of a worker need.
+const DISK_NEEDED: u64 = 500 * MIB;
+
+/// Clocks this far apart make certificates and logs confusing; SASL and TLS still work.
+const SKEW_WARNING: Duration = Duration::from_secs(5);
+
+/// Clocks this far apart make certificates look expired or not yet valid.
+const SKEW_ERROR: Duration = Duration::from_secs(300);
+
+/// Where Docker keeps images and containers unless it is told otherwise.
+const DOCKER_DATA: &str = "/var/lib/docker";
+
+pub(crate) struct Preflight;
+
+/// What was asked, and what the host answered.
+#[derive(Debug, Clone)]
+pub(crate) struct PreflightFacts {
+    questions: Questions,
+    answers: Answers,
+}
+
+#[async_trait]
+impl Phase for Preflight {
+    type Facts = PreflightFacts;
+
+    const ID: &'static str = "preflight";
+    const TITLE: &'static str = "Preflight";
+    const SCOPE: Scope = Scope::EachHost;
+
+    async fn check(&self, at: &Scoped<'_>) -> Result<PreflightFacts, PhaseError> {
+        let host = at.host().as_ref();
+        let questions = questions(at);
+        let mut look = preflight::look(&questions);
+        if !matches!(host.sudo(), Sudo::Unavailable { .. }) && at.inventory().runtime == Runtime::Docker {
+            look.privilege = Privilege::Root;
+        }
+        let answers = preflight::parse(&questions, &host.check(&look).await?);
+        Ok(PreflightFacts { questions, answers })
+    }
+
+    fn plan(&self, at: &Scoped<'_>, facts: &PreflightFacts) -> Planned {
+        let host = at.host();
+        let wanted = Wanted {
+            target: at.target,
+            runtime: at.inventory().runtime,
+            memory: at.host_spec().worker.memory.0,
+            conflicts: &at.inventory().conflicts,
+            machine: std::env::consts::ARCH,
+        };
+        Planned { changes: Vec::new(), findings: judge(&wanted, host.facts(), host.sudo(), facts) }
+    }
+
+    async fn apply(&self, _: &Scoped<'_>, _: &PreflightFacts, _: &Change) -> Result<(), PhaseError> {
+        unreachable!("preflight plans no changes")
+    }
+}
+
+fn questions(at: &Scoped<'_>) -> Questions {
+    let inventory = at.inventory();
+    let spec = at.host_spec();
+    let root = host_root(inventory, at.host().as_ref()).display().to_string();
+    let mut folders = vec![root.clone()];
+    if inventory.runtime == Runtime::Docker {
+        folders.push(DOCKER_DATA.to_owned());
+    }
+    let mut ports = vec![spec.worker.rest.port.number(), spec.worker.metrics.port.number()];
+    if let Some(managed) = inventory.kafka.managed().filter(|managed| managed.host == spec.name) {
+        ports.extend([managed.port.number(), managed.controller_port.number()]);
+    }
+    Questions {
+        folders,
+        ports,
+        own_folder: root,
+        own_label: format!("provision.cluster={}", inventory.cluster),
+        brokers: brokers(inventory),
+    }
+}
+
+/// The brokers to reach; none for a Kafka of our own, which need not run yet.
+fn brokers(inventory: &Inventory) -> Vec<Broker> {
+    if inventory.kafka.managed().is_some() {
+        return Vec::new();
+    }
+    let kafka = &inventory.kafka;
+    let broker = |address: &crate::inventory::model::BrokerAddress| Broker {
+        host: address.host.to_string(),
+        port: address.port.number(),
+        address: address.host.ip().or_else(|| kafka.extra_hosts.get(&address.host).copied()),
+    };
+    kafka.bootstrap.iter().map(broker).collect()
+}
+
+/// What the host is held against.
+struct Wanted<'a> {
+    target: &'a Target,
+    runtime: Runtime,
+    /// The worker's memory limit in bytes.
+    memory: u64,
+    conflicts: &'a [UnitName],
+    /// What the worker is built for, as `uname -m` says it.
+    machine: &'a str,
+}
+
+fn judge(wanted: &Wanted<'_>, host: &HostFacts, sudo: &Sudo, facts: &PreflightFacts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut say = |severity, message: String, hint: &str| {
+        let place = wanted.target.to_string();
+        findings.push(Finding { severity, place, message, hint: Some(hint.to_owned()) });
+    };
+    use Severity::{Error, Warning};
+    let answers = &facts.answers;
+
+    if host.architecture != wanted.machine {
+        say(
+            Error,
+            format!("is a {} machine, and the worker is built for {}", host.architecture, wanted.machine),
+            "give a worker built for that machine with --worker, or take the host out",
+        );
+    }
+    if wanted.runtime == Runtime::Docker {
+        if let Sudo::Unavailable { said } = sudo {
+            say(
+                Error,
+                format!("the login user {} has no way to root: {said}", host.login_user),
+                "log in as root, allow sudo without a password, or give the sudo password as a secret",
+            );
+        }
+        if !answers.has_systemd {
+            say(Error, "has no systemd, which starts Docker".to_owned(), "use a host with systemd");
+        }
+    }
+    let skew = Duration::from_secs(host.clock_skew_seconds.unsigned_abs());
+    if skew > SKEW_WARNING {
+        let direction = if host.clock_skew_seconds > 0 { "ahead of" } else { "behind" };
+        say(
+            if skew > SKEW_ERROR { Error } else { Warning },
+            format!("its clock is {} s {direction} this machine's", skew.as_secs()),
+            "certificates depend on the time: let both follow NTP (`timedatectl set-ntp true`)",
+        );
+    }
+    if answers.memory > 0 && answers.memory < wanted.memory {
+        say(
+            Error,
+            format!("has {} MiB of memory, and the worker may take {} MiB", answers.memory / MIB, wanted.memory / MIB),
+            "lower `connect.memory`, or use a larger host",
+        );
+    } else if answers.memory_available > 0 && answers.memory_available < wanted.memory && !has_own_port(answers) {
+        say(
+            Warning,
+            format!(
+                "has {} MiB of memory to spare, and the worker may take {} MiB",
+                answers.memory_available / MIB,
+                wanted.memory / MIB
+            ),
+            "lower `connect.memory`, or stop something else",
+        );
+    }
+    for folder in &answers.folders {
+        if !folder.is_writable {
+            say(Error, format!("{} cannot be written", folder.path), "is its file system mounted read-only?");
+        } else if folder.free < DISK_NEEDED {
+            say(
+                Error,
+                format!("{} has {} MiB free, and {} are needed", folder.path, folder.free / MIB, DISK_NEEDED / MIB),
+                "make room; `docker system df` shows what Docker holds",
+            );
+        }
+    }
+    for held in answers.held.iter().filter(|held| !held.is_ours) {
+        if !will_be_freed(held, wanted.conflicts) {
+            let holder = match (&held.unit, held.holder.as_str()) {
+                (Some(unit), holder) => format!("{unit} ({holder})"),
+                (None, "") => "another program".to_owned(),
+                (None, holder) => holder.to_owned(),
+            };
+            say(
+                Error,
+                format!("port {} is taken by {holder}", held.port),
+                "list its systemd unit under `conflicts`, or choose another port in the inventory",
+            );
+        }
+    }
+    for (broker, answer) in facts.questions.brokers.iter().zip(&answers.brokers) {
+        let Broker { host, port, .. } = broker;
+        let hint = "check firewalls and routes between this host and the brokers";
+        match answer {
+            BrokerAnswer::Connected => {}
+            BrokerAnswer::Unresolved => say(
+                Error,
+                format!("cannot resolve the broker {host}"),
+                "add it to DNS, or to `kafka.extra_hosts` in the inventory",
+            ),
+            BrokerAnswer::Refused => say(Error, format!("cannot connect to the broker {host}:{port}"), hint),
+            BrokerAnswer::Silent => say(Error, format!("the broker {host}:{port} does not answer"), hint),
+            BrokerAnswer::Untried => {
+                say(Warning, format!("the way to the broker {host}:{port} was not tried"), "bash is not installed there");
+            }
+        }
+    }
+    findings
+}
+
+fn has_own_port(answers: &Answers) -> bool {
+    answers.held.iter().any(|held| held.is_ours)
+}
+
+/// Whether a listed conflict holds the port; a unit's name may be listed without `.service`.
+fn will_be_freed(held: &HeldPort, conflicts: &[UnitName]) -> bool {
+    let Some(unit) = &held.unit else { return false };
+    let bare = unit.trim_end_matches(".service");
+    conflicts.iter().any(|conflict| conflict.as_str().trim_end_matches(".service") == bare)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::model::HostName;
+
+    const GOOD: &str = "systemd=yes\nmemory=4000000\navailable=2000000\nfolder=9000000 yes /etc\n";
+
+    fn judged(answer: &str, host: &HostFacts, sudo: &Sudo) -> Vec<(Severity, String)> {
+        let target = Target::Host(HostName::parse("w1").unwrap());
+        let conflicts = [UnitName::parse("confluent-kafka-connect").unwrap()];
+        let wanted = Wanted {
+            target: &target,
+            runtime: Runtime::Docker,
+            memory: 512 * MIB,
+            conflicts: &conflicts,
+            machine: "x86_64",
+        };
+        let broker = Broker { host: "broker-1".to_owned(), port: 9093, address: None };
+        let questions = Questions { brokers: vec![broker], ..Questions::default() };
+        let answers = preflight::parse(&questions, answer);
+        let findings = judge(&wanted, host, sudo, &PreflightFacts { questions, answers });
+        findings.into_iter().map(|finding| (finding.severity, finding.message)).collect()
+    }
+
+    fn good_host() -> HostFacts {
+        HostFacts { architecture: "x86_64".to_owned(), ..HostFacts::default() }
+    }
+
+    #[test]
+    fn a_good_host_passes() {
+        let ours = format!("{GOOD}broker=0 connected\nheld=8083 yes - container x\n");
+        assert_eq!(judged(&ours, &good_host(), &Sudo::Passwordless), []);
+        let freed = format!("{GOOD}broker=0 connected\nheld=8083 no confluent-kafka-connect.service java, process 9\n");
+        assert_eq!(judged(&freed, &good_host(), &Sudo::NotNeeded), []);
+    }
+
+    #[test]
+    fn everything_wrong_is_reported_at_once() {
+        let answer = "memory=200000\navailable=100000\nfolder=1000 yes /etc\nfolder=9000000 no /var/lib\n\
+                      held=8083 no nginx.service nginx, process 4\nheld=8079 no - \nbroker=0 unresolved\n";
+        let host = HostFacts { architecture: "aarch64".to_owned(), clock_skew_seconds: -3600, ..HostFacts::default() };
+        let found = judged(answer, &host, &Sudo::Unavailable { said: "not in sudoers".to_owned() });
+        for needle in [
+            "aarch64", "no way to root", "systemd", "3600 s behind", "195 MiB of memory", "/etc has 0 MiB", "/var/lib cannot",
+            "port 8083 is taken by nginx.service", "port 8079 is taken by another program", "resolve the broker broker-1",
+        ] {
+            assert!(
+                found.iter().any(|(severity, message)| *severity == Severity::Error && message.contains(needle)),
+                "{needle}: {found:?}"
+            );
+        }
+        assert_eq!(found.len(), 10, "{found:?}");
+    }
+
+    #[test]
+    fn small_differences_only_warn() {
+        let host = HostFacts { clock_skew_seconds: 30, ..good_host() };
+        let found = judged(&format!("{GOOD}broker=0 untried\n"), &host, &Sudo::NotNeeded);
+        assert!(found.len() == 2 && found.iter().all(|(severity, _)| *severity == Severity::Warning), "{found:?}");
+    }
+}
