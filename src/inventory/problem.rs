@@ -34,11 +34,6 @@ impl Path {
         &self.0
     }
 
-    pub(crate) fn parent(&self) -> Option<Self> {
-        let (_, rest) = self.0.split_last()?;
-        Some(Self(rest.to_vec()))
-    }
-
     fn join(&self, step: Step) -> Self {
         let mut steps = self.0.clone();
         steps.push(step);

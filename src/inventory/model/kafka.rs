@@ -79,10 +79,6 @@ impl Security {
             Self::Plaintext | Self::SaslPlaintext => None,
         }
     }
-
-    pub(crate) fn has_sasl(&self) -> bool {
-        matches!(self, Self::SaslPlaintext | Self::SaslSsl(_))
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
