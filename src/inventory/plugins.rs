@@ -1,5 +1,6 @@
 //! The plug-ins that the worker in our image carries, so that a class it lacks is found before a host is touched.
-//! `connect-worker` has the table that runs (`plugins/builtin.rs`); a system test holds the two together.
+//! The table that runs is the worker's own, `worker/runtime/src/plugins/builtin.rs`; the phase `smoke` asks a running
+//! worker for every declared class.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PluginKind {

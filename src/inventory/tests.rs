@@ -142,6 +142,49 @@ fn the_example_is_sound_and_means_what_it_says() {
     assert_eq!(example.kafka.extra_hosts[&broker], IpAddr::from([10, 0, 9, 1]));
 }
 
+#[test]
+fn what_a_host_says_comes_before_what_all_say() {
+    let inventory = good(
+        r#"
+cluster: orders
+hosts:
+  a: { address: 10.0.0.1 }
+  b:
+    address: 10.0.0.2
+    ssh: { user: root, jump: [] }
+    connect: { metrics: { port: 9079 }, properties: { x: b, z: b } }
+    docker: { source: vendor }
+ssh: { user: deploy, jump: [gate], sudo: passwordless }
+connect: { metrics: { bind: all }, pids: 100, properties: { x: all, y: all } }
+docker: { vendor: { url: "http://10.0.0.9/docker/", fingerprint: 9dc8 5822 9fc7 dd38 854a e2d8 8d81 803c 0ebf cd88 } }
+kafka: { bootstrap: ["[fd00::9]:9092"], security: PLAINTEXT }
+"#,
+    );
+    let [a, b] = inventory.hosts.as_slice() else { panic!("two hosts") };
+    let (Connection::Ssh(to_a), Connection::Ssh(to_b)) = (&a.connection, &b.connection) else {
+        panic!("SSH")
+    };
+    assert_eq!((to_a.jump.len(), to_b.jump.len()), (1, 0));
+    assert_eq!((to_b.user.as_ref().unwrap().as_str(), &to_b.sudo), ("root", &Sudo::Passwordless));
+    assert_eq!((b.worker.metrics.port.number(), b.worker.metrics.bind), (9079, Bind::All));
+    assert_eq!((a.worker.pids.get(), b.worker.pids.get()), (100, 100));
+    let properties: Vec<(&str, &str)> =
+        b.worker.properties.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    assert_eq!(properties, [("x", "b"), ("y", "all"), ("z", "b")]);
+    assert_eq!((a.docker.source, b.docker.source), (DockerSource::Auto, DockerSource::Vendor));
+    assert_eq!(b.docker.vendor.url.as_str(), "http://10.0.0.9/docker");
+    assert_eq!(b.docker.vendor.fingerprint.as_str(), "9DC858229FC7DD38854AE2D88D81803C0EBFCD88");
+    assert_eq!(inventory.kafka.bootstrap_servers(), "[fd00::9]:9092");
+    assert!(inventory.kafka.user.is_none() && inventory.kafka.admin.is_none());
+}
+
+#[test]
+fn root_needs_no_sudo_unless_it_is_asked_for() {
+    let inventory = good(&starter().replace("user: deploy", "user: root"));
+    let Connection::Ssh(ssh) = &inventory.hosts[0].connection else { panic!("SSH") };
+    assert_eq!(ssh.sudo, Sudo::None);
+}
+
 /// Every key that a schema or a part of it names, with what the key takes.
 fn schema_keys<'s>(schema: &'s Value, keys: &mut Vec<(&'s str, &'s Value)>) {
     let Value::Object(object) = schema else { return };

@@ -184,7 +184,20 @@ impl Validator<'_, '_> {
                 format!("with several hosts the workers must reach each other, {} included", host.name);
             self.report.problem(&here, message, "use `private` or `all`");
         }
+        for host in hosts.iter().filter(|host| is_loopback(&host.address)) {
+            let worker = &host.worker;
+            if worker.rest.bind != Bind::All || worker.advertised_name.is_none() {
+                let message =
+                    format!("the workers of the other hosts cannot reach this one at {}", host.address);
+                let hint = "give the address that the other hosts use";
+                self.report.problem(&path.key(host.name.as_str()).key("address"), message, hint);
+            }
+        }
     }
+}
+
+fn is_loopback(address: &Address) -> bool {
+    address.as_str() == "localhost" || address.ip().is_some_and(|ip| ip.is_loopback())
 }
 
 /// How the workers of a cluster tell each other apart.
