@@ -62,6 +62,7 @@ impl PhaseError {
     pub(crate) fn tail(&self) -> &[String] {
         match self {
             Self::Host(error) => error.tail(),
+            Self::WorkerBuild(error) => error.tail(),
             Self::Refused { tail, .. } => tail,
             _ => &[],
         }

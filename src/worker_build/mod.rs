@@ -70,8 +70,6 @@ pub(crate) struct Artifact {
     pub(crate) path: PathBuf,
     /// SHA-256 of the program in hexadecimal.
     pub(crate) digest: String,
-    /// What it runs on, as `uname -m` says it.
-    pub(crate) machine: &'static str,
     /// The image with this program.
     image: Image,
 }
@@ -119,7 +117,7 @@ fn load(path: PathBuf) -> Result<Artifact, WorkerBuildError> {
     };
     let digest = digest(&bytes);
     let image = Image::new(&bytes, architecture);
-    Ok(Artifact { path, digest, machine, image })
+    Ok(Artifact { path, digest, image })
 }
 
 /// A static worker that was shipped beside this program. In a clone's target folder the neighbor is a development
