@@ -22,16 +22,20 @@ const OWNED: &[(&str, &str)] = &[
     ("rest.host.name", "connect.rest.bind"),
     ("rest.advertised.", "hosts.NAME.connect.advertised_name"),
     ("metrics.listener", "connect.metrics"),
-    ("config.providers", "kafka.user.password"),
-    ("config.providers.file.", "kafka.user.password"),
 ];
+
+/// What carries the workers' own secrets; no key stands for it.
+const PROVIDERS: [&str; 2] = ["config.providers", "config.providers.secrets."];
 
 /// The client sections of a worker's properties inherit security only from us.
 const CLIENTS: [&str; 3] = ["producer.", "consumer.", "admin."];
 const CLIENT_OWNED: [&str; 4] = ["bootstrap.servers", "security.protocol", "sasl.", "ssl."];
 
-/// The inventory key to use in place of a worker property; `None` when the property is free.
-pub(super) fn instead_of(property: &str) -> Option<&'static str> {
+/// What to do in place of setting a worker property; `None` when the property is free.
+pub(super) fn instead_of(property: &str) -> Option<String> {
+    if PROVIDERS.iter().any(|owned| is(property, owned)) {
+        return Some("remove it: the workers' own secrets come this way".to_owned());
+    }
     let client = CLIENTS.iter().find_map(|client| property.strip_prefix(client));
     OWNED
         .iter()
@@ -39,7 +43,7 @@ pub(super) fn instead_of(property: &str) -> Option<&'static str> {
             Some(rest) => CLIENT_OWNED.contains(owned) && is(rest, owned),
             None => is(property, owned),
         })
-        .map(|(_, key)| *key)
+        .map(|(_, key)| format!("use `{key}`"))
 }
 
 fn is(property: &str, owned: &str) -> bool {
@@ -52,9 +56,14 @@ mod tests {
 
     #[test]
     fn owned_properties_are_found_in_every_client_section_and_their_neighbors_are_free() {
-        assert_eq!(instead_of("sasl.jaas.config"), Some("kafka.user"));
-        assert_eq!(instead_of("producer.ssl.truststore.location"), Some("kafka.trust"));
-        assert_eq!(instead_of("key.converter"), Some("connect.converters.key"));
+        for (property, expected) in [
+            ("sasl.jaas.config", "use `kafka.user`"),
+            ("producer.ssl.truststore.location", "use `kafka.trust`"),
+            ("key.converter", "use `connect.converters.key`"),
+            ("config.providers.secrets.class", "remove it: the workers' own secrets come this way"),
+        ] {
+            assert_eq!(instead_of(property).as_deref(), Some(expected), "{property}");
+        }
         for free in [
             "key.converter.schemas.enable",
             "offset.flush.interval.ms",

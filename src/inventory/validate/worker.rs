@@ -132,11 +132,7 @@ impl Validator<'_, '_> {
         for (key, raw::Text(value)) in raw.into_iter().flatten() {
             let here = path.key(key);
             if let Some(instead) = owned::instead_of(key) {
-                self.report.problem(
-                    &here,
-                    "this property is set from another key",
-                    format!("use `{instead}`"),
-                );
+                self.report.problem(&here, "provision sets this property itself", instead);
             } else if !is_property_name(key) {
                 self.report.problem(
                     &here,
