@@ -88,7 +88,7 @@ pub struct Field {
     pub schema: Schema,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Inner {
     kind: SchemaType,
     optional: bool,
@@ -264,7 +264,24 @@ impl Schema {
         self.0.value.as_ref()
     }
 
-    /// Whether both are clones of one schema. Much cheaper than `==`: the key for caches.
+    /// The same schema with a default.
+    ///
+    /// # Errors
+    /// Data, when the default does not fit the schema.
+    pub fn with_default(&self, default: Value) -> Result<Schema, ConnectError> {
+        default
+            .conforms_to(self)
+            .map_err(|error| ConnectError::data("Invalid default value").with_source(error))?;
+        let inner = Inner { default: Some(default), ..(*self.0).clone() };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Tells this schema from all others for as long as a clone of it lives: the key for caches.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
+    }
+
+    /// Whether both are clones of one schema. Much cheaper than `==`.
     pub fn same(&self, other: &Schema) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -390,19 +407,9 @@ impl SchemaBuilder {
                 )));
             }
         }
-        let Some(default) = self.0.default.take() else { return Ok(self.build()) };
-        let plain = Schema(Arc::new(self.0));
-        if default.is_null() {
-            if plain.is_optional() {
-                return Ok(plain);
-            }
-            return Err(ConnectError::data("Invalid default value"));
+        match self.0.default.take() {
+            None => Ok(self.build()),
+            Some(default) => self.build().with_default(default),
         }
-        default
-            .conforms_to(&plain)
-            .map_err(|error| ConnectError::data("Invalid default value").with_source(error))?;
-        let mut inner = Arc::into_inner(plain.0).expect("the schema was made above and is not shared");
-        inner.default = Some(default);
-        Ok(Schema(Arc::new(inner)))
     }
 }

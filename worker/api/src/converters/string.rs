@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use super::{configuration, parse_configuration};
 use crate::{
     ByteString, Bytes, BytesMut, ConfigDef, ConfigKey, ConnectError, Converter, ConverterKind, Encoded,
     HeaderConverter, Importance, Props, Schema, SchemaAndValue, Type, Value,
 };
 
 static CONFIG: LazyLock<ConfigDef> = LazyLock::new(|| {
-    ConfigDef::default().define(
+    configuration().define(
         ConfigKey::new(
             "converter.encoding",
             Type::String,
@@ -26,8 +27,8 @@ static CONFIG: LazyLock<ConfigDef> = LazyLock::new(|| {
 pub struct StringConverter;
 
 impl StringConverter {
-    fn check(props: &Props) -> Result<(), ConnectError> {
-        let config = CONFIG.parse(props)?;
+    fn check(props: &Props, kind: ConverterKind) -> Result<(), ConnectError> {
+        let config = parse_configuration(&CONFIG, props, kind)?;
         let encoding = config.string("converter.encoding").unwrap_or("UTF-8");
         if ["UTF-8", "UTF8"].iter().any(|name| name.eq_ignore_ascii_case(encoding)) {
             return Ok(());
@@ -64,8 +65,8 @@ impl Converter for StringConverter {
         &CONFIG
     }
 
-    fn configure(&mut self, props: &Props, _kind: ConverterKind) -> Result<(), ConnectError> {
-        Self::check(props)
+    fn configure(&mut self, props: &Props, kind: ConverterKind) -> Result<(), ConnectError> {
+        Self::check(props, kind)
     }
 
     fn from_connect_data(
@@ -93,7 +94,7 @@ impl HeaderConverter for StringConverter {
     }
 
     fn configure(&mut self, props: &Props) -> Result<(), ConnectError> {
-        Self::check(props)
+        Self::check(props, ConverterKind::Header)
     }
 
     fn from_connect_header(
