@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in helpers too")]
 
 mod kafka_control;
+mod main_job;
 mod stores;
 mod testbed;
