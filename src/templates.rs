@@ -149,7 +149,18 @@ fn properties_escaped(text: &str, is_special: fn(char) -> bool) -> String {
 
 /// A quoted value of a JAAS configuration.
 fn jaas_quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '\\' | '"' => out.extend(['\\', c]),
+            // Java's tokenizer ends a quoted value at a line end.
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 #[cfg(test)]
@@ -206,8 +217,8 @@ mod tests {
 
     #[test]
     fn jaas_values_are_quoted() {
-        let text = jaas("Module", "u\"ser", "p\\w");
-        assert_eq!(text, r#"Module required username="u\"ser" password="p\\w";"#);
+        let text = jaas("Module", "u\"ser", "p\\w\n");
+        assert_eq!(text, r#"Module required username="u\"ser" password="p\\w\n";"#);
     }
 
     /// What `java.util.Properties` makes of one line's value.

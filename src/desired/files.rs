@@ -296,11 +296,11 @@ fn targets(ctx: &Context) -> String {
         .iter()
         .map(|spec| {
             let route = ctx.routes.get(&spec.name).copied();
-            match spec.worker.metrics.bind {
-                Bind::All => format!("{}:{}", spec.address, spec.worker.metrics.port),
-                _ => {
-                    format!("{}:{}", bind_address(spec, spec.worker.metrics, route), spec.worker.metrics.port)
-                }
+            let port = spec.worker.metrics.port;
+            match (spec.worker.metrics.bind, spec.address.ip().or(route)) {
+                (Bind::Private, Some(address)) => format!("{address}:{port}"),
+                (Bind::Private | Bind::All, _) => format!("{}:{port}", spec.address),
+                (Bind::Loopback, _) => format!("127.0.0.1:{port}"),
             }
         })
         .collect();

@@ -70,7 +70,8 @@ pub(crate) fn bind_address(spec: &model::Host, listener: Listener, route: Option
     match listener.bind {
         Bind::Loopback => IpAddr::from([127, 0, 0, 1]),
         Bind::All => IpAddr::from([0, 0, 0, 0]),
-        Bind::Private => spec.address.ip().or(route).unwrap_or_else(|| IpAddr::from([0, 0, 0, 0])),
+        // A connected host has one or the other; anything else stays closed.
+        Bind::Private => spec.address.ip().or(route).unwrap_or(IpAddr::from([127, 0, 0, 1])),
     }
 }
 

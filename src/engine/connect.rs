@@ -33,6 +33,8 @@ enum ConnectError {
     Secret(#[from] SecretError),
     #[error("{host}: belongs to cluster {cluster} as made from another control machine")]
     Foreign { host: HostName, cluster: String, folder: String },
+    #[error("{host}: has no route to {broker}, so `bind: private` has no address")]
+    NoRoute { host: HostName, broker: String },
 }
 
 impl ConnectError {
@@ -40,6 +42,9 @@ impl ConnectError {
         match self {
             Self::Host(error) => error.hint(),
             Self::Secret(error) => error.hint(),
+            Self::NoRoute { .. } => {
+                Some("give the host's IP address as its `address`, or choose another `bind`".into())
+            }
             Self::Foreign { folder, .. } => Some(format!(
                 "bring {folder} from the control machine that made the cluster (it is private: use scp -r), then run \
                  again; nothing is minted anew in silence"
@@ -87,7 +92,9 @@ pub(crate) async fn connect(
                 tail: Vec::new(),
                 kind: match error {
                     ConnectError::Host(_) => FailureKind::Unreachable,
-                    ConnectError::Secret(_) | ConnectError::Foreign { .. } => FailureKind::Check,
+                    ConnectError::Secret(_) | ConnectError::Foreign { .. } | ConnectError::NoRoute { .. } => {
+                        FailureKind::Check
+                    }
                 },
             }),
         }
@@ -135,6 +142,7 @@ async fn look(
     let root = host_root(inventory, host);
     let mut script =
         format!("echo \"marker=$(cat {}/marker 2>/dev/null)\"\n", quote(&root.to_string_lossy()));
+    let mut asked = None;
     let is_private = |listener: model::Listener| listener.bind == Bind::Private;
     if spec.address.ip().is_none() && (is_private(spec.worker.rest) || is_private(spec.worker.metrics)) {
         let broker =
@@ -146,6 +154,7 @@ async fn look(
              [ -z \"$broker\" ] || ip -o route get \"$broker\" | sed -n 's/.* src \\([^ ]*\\).*/route=\\1/p'\n",
             quote(&address)
         );
+        asked = Some(address);
     }
     let answer = host.check(&Command::new("read the marker", script)).await?;
     let value = |key: &str| {
@@ -160,7 +169,11 @@ async fn look(
             folder: home.folder().display().to_string(),
         });
     }
-    Ok(value("route=").and_then(|text| text.parse().ok()))
+    let route = value("route=").and_then(|text| text.parse().ok());
+    match asked {
+        Some(broker) if route.is_none() => Err(ConnectError::NoRoute { host: spec.name.clone(), broker }),
+        _ => Ok(route),
+    }
 }
 
 fn target(spec: &model::Host, ssh: &Ssh) -> SshTarget {
