@@ -166,7 +166,8 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn string(&self, text: &Cow<'_, str>) -> Value {
+    #[expect(clippy::ptr_arg, reason = "a borrowed text is a slice of the document, an owned one is not")]
+    fn string(&self, text: &Cow<'_, str>) -> Value {
         Value::String(match text {
             Cow::Borrowed(slice) => self.text.slice_ref(slice),
             Cow::Owned(text) => ByteString::from(text.as_str()),

@@ -1,7 +1,5 @@
 //! Schemas as JSON: what stands under `schema` in the envelope.
 
-use std::borrow::Cow;
-
 use super::number::append_integer;
 use super::parser::Json;
 use super::reader::Reader;
@@ -171,6 +169,7 @@ fn read_part(reader: &Reader<'_>, json: Option<&Json<'_>>, missing: &str) -> Res
     schema.ok_or_else(|| ConnectError::data(missing))
 }
 
-fn owned(text: &Cow<'_, str>) -> ByteString {
-    ByteString::from(&**text)
+/// A copy: the schema outlives the message.
+fn owned(text: &str) -> ByteString {
+    ByteString::from(text)
 }
