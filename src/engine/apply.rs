@@ -7,7 +7,7 @@ use futures::StreamExt;
 use super::event::{Event, Failure, FailureKind};
 use super::survey::{Survey, targets};
 use super::{failure, journal};
-use crate::phases::{AnyFacts, AnyPhase, Context, PhaseError, Scoped};
+use crate::phases::{AnyFacts, AnyPhase, Context, PhaseError, Scoped, Severity};
 use crate::plan::{Change, Target};
 
 /// What came of a plan.
@@ -57,20 +57,20 @@ pub(crate) async fn apply(
                 let seen = &survey.facts[&(phase.id(), target.clone())];
                 let stale = !touched.is_empty();
                 async move {
-                    let outcome = apply_target(ctx, phase.as_ref(), &target, &changes, seen, stale).await;
-                    (target, changes, outcome)
+                    let made = apply_target(ctx, phase.as_ref(), &target, changes, seen, stale).await;
+                    (target, made)
                 }
             })
             .buffer_unordered(parallel.max(1))
             .collect()
             .await;
 
-        for (target, changes, (done, outcome)) in outcomes {
-            if done > 0 {
+        for (target, Made { done, rest, outcome }) in outcomes {
+            if !done.is_empty() {
                 touched.insert(target.clone());
             }
-            applied.not_reached.extend(changes.iter().skip(done + usize::from(outcome.is_err())).cloned());
-            applied.done.extend(changes.into_iter().take(done));
+            applied.not_reached.extend(rest);
+            applied.done.extend(done);
             if let Err(error) = outcome {
                 let failure = failure(&target, phase.title(), FailureKind::Apply, &error);
                 ctx.events.emit(&Event::Failed { failure: &failure });
@@ -82,42 +82,63 @@ pub(crate) async fn apply(
     applied
 }
 
-/// Applies the changes of one phase to one target; says how many were made, and the error that ended it.
+/// What came of the changes of one phase on one target.
+struct Made {
+    done: Vec<Change>,
+    /// Not reached, because one before them failed.
+    rest: Vec<Change>,
+    outcome: Result<(), PhaseError>,
+}
+
+/// Applies the changes of one phase to one target.
 ///
 /// When anything was changed since the survey, the target is looked at again first, so that a phase never acts on
-/// facts from before the phases it rests on.
+/// facts from before the phases it rests on. What is found to be right by then is left out: behind a Kafka that was
+/// down nothing could be seen, so everything in it was planned.
 async fn apply_target(
     ctx: &Context,
     phase: &dyn AnyPhase,
     target: &Target,
-    changes: &[Change],
+    mut changes: Vec<Change>,
     seen: &AnyFacts,
     stale: bool,
-) -> (usize, Result<(), PhaseError>) {
+) -> Made {
     let at = Scoped { ctx, target };
     let fresh;
     let facts = if stale {
         match phase.check(&at).await {
-            Ok(facts) => {
-                fresh = facts;
-                &fresh
-            }
-            Err(error) => return (0, Err(error)),
+            Ok(facts) => fresh = facts,
+            Err(error) => return Made { done: Vec::new(), rest: changes, outcome: Err(error) },
         }
+        let planned = phase.plan(&at, &fresh);
+        if let Some(finding) = planned.findings.into_iter().find(|found| found.severity == Severity::Error) {
+            let outcome = Err(PhaseError::Refused {
+                place: finding.place,
+                message: finding.message,
+                hint: finding.hint,
+                tail: Vec::new(),
+            });
+            return Made { done: Vec::new(), rest: changes, outcome };
+        }
+        changes.retain(|change| planned.changes.iter().any(|wanted| wanted.subject == change.subject));
+        &fresh
     } else {
         seen
     };
-    for (done, change) in changes.iter().enumerate() {
-        ctx.events.emit(&Event::ChangeStarted { title: phase.title(), change });
-        let outcome = phase.apply(&at, facts, change).await;
-        let recorded = journal::record(ctx, change, &outcome).await;
-        if let Err(error) = outcome {
-            return (done, Err(error));
+    let mut done = Vec::new();
+    let mut rest = changes.into_iter();
+    while let Some(change) = rest.next() {
+        ctx.events.emit(&Event::ChangeStarted { title: phase.title(), change: &change });
+        let outcome = phase.apply(&at, facts, &change).await;
+        let recorded = journal::record(ctx, &change, &outcome).await;
+        if outcome.is_err() {
+            return Made { done, rest: rest.collect(), outcome };
         }
-        if let Err(error) = recorded {
-            return (done + 1, Err(error));
+        done.push(change);
+        if recorded.is_err() {
+            return Made { done, rest: rest.collect(), outcome: recorded };
         }
-        ctx.events.emit(&Event::ChangeDone { change });
+        ctx.events.emit(&Event::ChangeDone { change: done.last().expect("it was pushed above") });
     }
-    (changes.len(), Ok(()))
+    Made { done, rest: Vec::new(), outcome: Ok(()) }
 }

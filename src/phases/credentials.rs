@@ -55,7 +55,7 @@ impl Phase for Credentials {
         let Some(user) = &at.inventory().kafka.user else { return Ok(CredentialFacts::NoSasl) };
         let rights = acls::required(at.inventory());
         let Some(admin) = at.ctx.kafka.look(at.ctx).await? else {
-            let missing = if at.inventory().kafka.managed().is_some() { Vec::new() } else { rights };
+            let missing = if user.acls == AclPolicy::Create { rights } else { Vec::new() };
             return Ok(CredentialFacts::Seen { login: LoginState::NotTried, exists: Some(false), missing });
         };
         let login = match at.ctx.secrets.peek(USER_SECRET, &user.login.password)? {
