@@ -1,0 +1,176 @@
+//! The settings of a Java client -> those of librdkafka.
+//!
+//! `RENAMED` is the table of what is called otherwise there, `WITHOUT_MEANING` of what a JVM client needs and
+//! librdkafka does not. Everything else is passed on under its own name, and refused by librdkafka if it
+//! does not know it.
+
+use std::collections::BTreeMap;
+
+use rdkafka::ClientConfig;
+
+use crate::config::Problem;
+use crate::config::security::ClientSecurity;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum ClientKind {
+    Producer,
+    Consumer,
+}
+
+const RENAMED: &[(&str, &str)] = &[
+    ("max.request.size", "message.max.bytes"),
+    ("delivery.timeout.ms", "message.timeout.ms"),
+    ("fetch.max.wait.ms", "fetch.wait.max.ms"),
+    ("send.buffer.bytes", "socket.send.buffer.bytes"),
+    ("receive.buffer.bytes", "socket.receive.buffer.bytes"),
+    ("compression.gzip.level", "compression.level"),
+    ("compression.lz4.level", "compression.level"),
+    ("compression.zstd.level", "compression.level"),
+];
+
+const WITHOUT_MEANING: &[&str] = &[
+    "key.serializer", "value.serializer", "key.deserializer", "value.deserializer",
+    "max.block.ms", "client.dns.lookup", "enable.auto.commit", "default.api.timeout.ms",
+    "metric.reporters", "metrics.num.samples", "metrics.recording.level", "metrics.sample.window.ms",
+    "auto.include.jmx.reporter", "enable.metrics.push", "socket.connection.setup.timeout.max.ms",
+    "metadata.recovery.strategy", "metadata.recovery.rebootstrap.trigger.ms", "exclude.internal.topics",
+    "partitioner.availability.timeout.ms", "partitioner.adaptive.partitioning.enable", "partitioner.ignore.keys",
+    // Read by the sink runner, not by librdkafka.
+    "max.poll.records",
+    // Read by `ClientSecurity`.
+    "security.protocol", "sasl.mechanism", "sasl.jaas.config",
+];
+
+/// librdkafka's settings for one client. Problems bear the Java name of the property.
+pub(crate) fn librdkafka(
+    kind: ClientKind,
+    java: &BTreeMap<String, String>,
+) -> Result<ClientConfig, Vec<Problem>> {
+    let security = ClientSecurity::from_java(java)?;
+    let mut config = ClientConfig::new();
+    // What a JVM client would do that librdkafka does not by default.
+    match kind {
+        ClientKind::Producer => {
+            config.set("partitioner", "murmur2_random");
+            // The JVM's buffer.memory is 32 MiB; a full buffer makes the task wait.
+            config.set("queue.buffering.max.kbytes", "65536");
+            config.set("queue.buffering.max.messages", "200000");
+            config.set("linger.ms", "5");
+            config.set("batch.num.messages", "100000");
+        }
+        ClientKind::Consumer => {
+            config.set("enable.auto.commit", "false");
+            config.set("isolation.level", "read_uncommitted");
+            config.set("enable.auto.offset.store", "false");
+            config.set("partition.assignment.strategy", "range");
+            // Room for some batches, not the 64 MiB per partition of librdkafka's default.
+            config.set("queued.max.messages.kbytes", "16384");
+            config.set("queued.min.messages", "20000");
+        }
+    }
+    config.set("log.connection.close", "false");
+    config.set("allow.auto.create.topics", if kind == ClientKind::Producer { "true" } else { "false" });
+    let mut problems = Vec::new();
+    for (key, value) in java {
+        let value = value.trim();
+        if WITHOUT_MEANING.contains(&key.as_str()) || key.starts_with("ssl.") || key.starts_with("sasl.") {
+            continue;
+        }
+        if key.starts_with("metrics.context.") || value.is_empty() {
+            continue;
+        }
+        match (kind, key.as_str()) {
+            (_, "send.buffer.bytes" | "receive.buffer.bytes") if value == "-1" => {}
+            (ClientKind::Producer, "buffer.memory") => match value.parse::<u64>() {
+                Ok(bytes) => {
+                    config.set("queue.buffering.max.kbytes", (bytes / 1024).max(1).to_string());
+                }
+                Err(_) => problems.push(Problem::new(key, "not a number")),
+            },
+            // librdkafka lingers and sends full batches of this many bytes at most, as the JVM does.
+            (ClientKind::Producer, "batch.size") => {
+                config.set("batch.size", value);
+            }
+            (ClientKind::Producer, "acks") => {
+                config.set("acks", if value.eq_ignore_ascii_case("all") { "-1" } else { value });
+            }
+            // Ids stay within 31 bits there.
+            (_, "retries" | "delivery.timeout.ms") if value.parse::<i64>().is_ok_and(|n| n > 2_147_483_647) => {}
+            (ClientKind::Consumer, "partition.assignment.strategy") => match strategies(value) {
+                Ok(names) => {
+                    config.set("partition.assignment.strategy", names);
+                }
+                Err(unknown) => problems.push(Problem::new(key, format!("{unknown} is not supported"))),
+            },
+            (_, "interceptor.classes" | "partitioner.class") => {
+                problems.push(Problem::new(key, "not supported: it names a Java class"));
+            }
+            // A consumer's request timeout follows socket.timeout.ms in librdkafka.
+            (ClientKind::Consumer, "request.timeout.ms") => {
+                config.set("socket.timeout.ms", value);
+            }
+            _ => {
+                let name = RENAMED.iter().find(|(java, _)| java == key).map_or(key.as_str(), |(_, ours)| ours);
+                config.set(name, value);
+            }
+        }
+    }
+    security.apply_to(&mut config);
+    if problems.is_empty() { Ok(config) } else { Err(problems) }
+}
+
+fn strategies(value: &str) -> Result<String, String> {
+    let mut names = Vec::new();
+    for class in value.split(',').map(str::trim) {
+        names.push(match class.rsplit('.').next().unwrap_or(class) {
+            "RangeAssignor" | "range" => "range",
+            "RoundRobinAssignor" | "roundrobin" => "roundrobin",
+            "CooperativeStickyAssignor" | "cooperative-sticky" => "cooperative-sticky",
+            _ => return Err(class.to_owned()),
+        });
+    }
+    // Eager and cooperative strategies cannot stand together in librdkafka; the JVM's list of both means
+    // "eager for now".
+    if names.len() > 1 {
+        names.retain(|name| *name != "cooperative-sticky");
+    }
+    Ok(names.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(kind: ClientKind, key: &str, value: &str, theirs: &str, expected: &str) {
+        let java = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        let config = librdkafka(kind, &java).unwrap();
+        assert_eq!(config.get(theirs), Some(expected), "{key}");
+        config.create_native_config().unwrap();
+    }
+
+    #[test]
+    fn java_names_are_translated() {
+        use ClientKind::{Consumer, Producer};
+        check(Producer, "linger.ms", "20", "linger.ms", "20");
+        check(Producer, "acks", "all", "acks", "-1");
+        check(Producer, "buffer.memory", "33554432", "queue.buffering.max.kbytes", "32768");
+        check(Producer, "max.request.size", "2000000", "message.max.bytes", "2000000");
+        check(Producer, "delivery.timeout.ms", "2147483647", "message.timeout.ms", "2147483647");
+        check(Producer, "compression.type", "zstd", "compression.type", "zstd");
+        check(Consumer, "fetch.max.wait.ms", "100", "fetch.wait.max.ms", "100");
+        check(
+            Consumer,
+            "partition.assignment.strategy",
+            "org.apache.kafka.clients.consumer.RangeAssignor,org.apache.kafka.clients.consumer.CooperativeStickyAssignor",
+            "partition.assignment.strategy",
+            "range",
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_honored_is_a_problem() {
+        let java = BTreeMap::from([("interceptor.classes".to_owned(), "com.example.X".to_owned())]);
+        let problems = librdkafka(ClientKind::Producer, &java).unwrap_err();
+        assert_eq!(problems[0].property, "interceptor.classes");
+    }
+}

@@ -1,0 +1,17 @@
+//! Worker properties -> [`WorkerConfig`].
+//!
+//! `keys.rs` is the table of all properties; `worker.rs` reads it; `client.rs` turns the settings of a Java
+//! client into those of librdkafka. Nothing here connects to anything.
+
+pub(crate) mod client;
+pub(crate) mod jaas;
+pub(crate) mod keys;
+pub(crate) mod listener;
+pub(crate) mod problem;
+pub(crate) mod properties;
+pub(crate) mod providers;
+pub(crate) mod security;
+pub(crate) mod worker;
+
+pub(crate) use problem::{ConfigErrors, Problem};
+pub(crate) use worker::WorkerConfig;

@@ -1,0 +1,420 @@
+//! The one task that owns what this worker does for its group.
+//!
+//! It reacts to the group (joined, to be joined again, lost), to the config topic (something was added, changed or
+//! removed), to runners and to requests. The eager protocol means: before joining again, everything is stopped.
+//! What happened while the group rebalanced is part of the state that the assignment was made from, or makes the
+//! worker join once more.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use connect_api::ConnectError;
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::WorkerConfig;
+use crate::herder::requests::Request;
+use crate::herder::restart_plan;
+use crate::herder::stage::StageCell;
+use crate::herder::{ConnectorKind, ConnectorStatus, RestartScope, task_configs};
+use crate::membership::member::{Assigned, GroupEvent, MemberHandle, Owners};
+use crate::metrics::group::GroupMetrics;
+use crate::names::{ConnectorName, RawConfig, State, Status, TaskId};
+use crate::plugins::connector_config::ConnectorSettings;
+use crate::storage::cluster_state::Change;
+use crate::storage::config_store::ConfigStore;
+use crate::storage::status_store::StatusStore;
+use crate::worker::WorkerEvent;
+use crate::worker::controls::Identity;
+use crate::worker::instances::{TaskOrder, Worker};
+
+/// Before joining again when the config topic could not be read far enough.
+const LAG_PAUSE: Duration = Duration::from_secs(1);
+/// Before a connector is asked again for its tasks after an error that may pass.
+const PLAN_RETRY: Duration = Duration::from_secs(1);
+/// For statuses that are still to be written when the worker ends.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How task configs reach the leader when this worker is not it. Tries until it succeeds or is dropped.
+#[async_trait]
+pub(crate) trait TaskPublisher: Send + Sync + 'static {
+    async fn publish(&self, leader_url: &str, name: &ConnectorName, tasks: &[RawConfig]);
+}
+
+pub(crate) struct Parts {
+    pub(crate) config: Arc<WorkerConfig>,
+    pub(crate) configs: ConfigStore,
+    pub(crate) statuses: StatusStore,
+    pub(crate) worker: Worker,
+    pub(crate) member: MemberHandle,
+    pub(crate) publisher: Arc<dyn TaskPublisher>,
+    pub(crate) identity: Identity,
+    pub(crate) advertised_url: String,
+    pub(crate) metrics: GroupMetrics,
+    pub(crate) stage: StageCell,
+    /// Set once the worker takes part in the group.
+    pub(crate) is_ready: watch::Sender<bool>,
+}
+
+pub(crate) struct Inputs {
+    pub(crate) group: mpsc::Receiver<GroupEvent>,
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) runners: mpsc::UnboundedReceiver<WorkerEvent>,
+    pub(crate) shutdown: CancellationToken,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HerderFailure {
+    #[error("could not replay the internal topics")]
+    Replay(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the worker cannot take part in group {group}{}", hint.as_ref().map(|h| format!("\nhint: {h}")).unwrap_or_default())]
+    Group { group: String, hint: Option<String>, #[source] source: kafka_control::group::GroupError },
+}
+
+/// This worker's part in the current generation.
+pub(super) struct Current {
+    pub(super) leader_url: String,
+    /// Present on the leader only.
+    pub(super) owners: Option<Owners>,
+}
+
+pub(crate) struct Actor {
+    pub(super) parts: Parts,
+    /// None while the group rebalances.
+    pub(super) current: Option<Current>,
+    /// Task configs on their way to the leader.
+    publishing: HashMap<ConnectorName, AbortHandle>,
+}
+
+impl Actor {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self { parts, current: None, publishing: HashMap::new() }
+    }
+
+    /// Joins the group and works until shutdown. Everything is stopped when it returns.
+    pub(crate) async fn run(mut self, mut inputs: Inputs) -> Result<(), HerderFailure> {
+        let result = self.work(&mut inputs).await;
+        self.parts.stage.begin("shutting down");
+        self.abort_publishing();
+        self.stop_everything().await;
+        if tokio::time::timeout(FLUSH_TIMEOUT, self.parts.statuses.flush()).await.is_err() {
+            tracing::warn!("not all statuses were written in time");
+        }
+        self.parts.member.leave().await;
+        self.parts.stage.end();
+        result
+    }
+
+    async fn work(&mut self, inputs: &mut Inputs) -> Result<(), HerderFailure> {
+        self.join().await;
+        loop {
+            // Changes and requests wait while the group rebalances: the assignment says what to do about them.
+            let is_assigned = self.current.is_some();
+            tokio::select! {
+                biased;
+                () = inputs.shutdown.cancelled() => return Ok(()),
+                event = inputs.group.recv() => match event {
+                    Some(GroupEvent::Assigned(assigned)) => self.assigned(assigned, &inputs.shutdown).await,
+                    Some(GroupEvent::Rebalance) => {
+                        tracing::info!("the group rebalances");
+                        self.rejoin().await;
+                    }
+                    Some(GroupEvent::Lost) => {
+                        tracing::warn!("lost the group, stopping all work before joining again");
+                        self.rejoin().await;
+                    }
+                    Some(GroupEvent::Failed(source)) => {
+                        let group = self.parts.config.group_id.clone();
+                        return Err(HerderFailure::Group { group, hint: source.hint(), source });
+                    }
+                    None => return Ok(()),
+                },
+                () = self.parts.configs.changed(), if is_assigned => self.changed(-1).await,
+                Some(event) = inputs.runners.recv(), if is_assigned => self.runner_event(event).await,
+                Some(request) = inputs.requests.recv(), if is_assigned => self.request(request).await,
+            }
+        }
+    }
+
+    async fn join(&mut self) {
+        self.parts.stage.begin("waiting for the other workers in the group to join");
+        self.parts.metrics.rebalance_began();
+        self.parts.member.join().await;
+    }
+
+    /// Gives up all work and joins again.
+    pub(super) async fn rejoin(&mut self) {
+        self.parts.stage.begin("stopping connectors and tasks before a rebalance");
+        self.parts.metrics.rebalance_began();
+        self.current = None;
+        self.abort_publishing();
+        self.stop_everything().await;
+        self.join().await;
+    }
+
+    async fn stop_everything(&mut self) {
+        let (tasks, connectors) = (self.parts.worker.tasks(), self.parts.worker.connectors());
+        if !tasks.is_empty() || !connectors.is_empty() {
+            tracing::info!(connectors = connectors.len(), tasks = tasks.len(), "stopping connectors and tasks");
+        }
+        self.parts.worker.stop_tasks(&tasks, true).await;
+        self.parts.worker.stop_connectors(&connectors, true).await;
+    }
+
+    fn abort_publishing(&mut self) {
+        self.publishing.drain().for_each(|(_, task)| task.abort());
+    }
+
+    async fn assigned(&mut self, assigned: Assigned, shutdown: &CancellationToken) {
+        let Assigned { generation, assignment, owners } = assigned;
+        let is_leader = owners.is_some();
+        tracing::info!(
+            generation,
+            is_leader,
+            leader_url = assignment.leader_url,
+            config_offset = assignment.config_offset,
+            connectors = assignment.work.connectors.len(),
+            tasks = assignment.work.tasks.len(),
+            "joined the group"
+        );
+        let offset = |actor: &Self| actor.parts.configs.look(|state| state.offset());
+        if assignment.is_config_mismatch || offset(self) < assignment.config_offset {
+            self.parts.stage.begin("reading to the end of the config topic");
+            let timeout = self.parts.config.membership.sync_timeout;
+            let read = tokio::time::timeout(timeout, self.parts.configs.read_to_end()).await;
+            let has_caught_up = matches!(read, Ok(Ok(()))) && offset(self) >= assignment.config_offset;
+            if !has_caught_up {
+                tracing::warn!(
+                    ours = offset(self),
+                    assigned = assignment.config_offset,
+                    "this worker has not read the config topic as far as its leader, joining again"
+                );
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = tokio::time::sleep(LAG_PAUSE) => {}
+                }
+            }
+            if assignment.is_config_mismatch || !has_caught_up {
+                self.join().await;
+                return;
+            }
+        }
+        self.parts.identity.generation.store(generation, Ordering::Release);
+        let work = &assignment.work;
+        self.parts.metrics.assigned(
+            generation,
+            &assignment.leader_url,
+            work.connectors.len(),
+            work.tasks.len(),
+        );
+        self.current = Some(Current { leader_url: assignment.leader_url.clone(), owners });
+        if is_leader {
+            self.forget_old_statuses();
+        }
+        self.parts.stage.begin("starting connectors and tasks");
+        for name in &work.connectors {
+            self.start_connector(name);
+        }
+        for id in &work.tasks {
+            self.start_task(id);
+        }
+        self.parts.stage.end();
+        if !self.parts.is_ready.send_replace(true) {
+            tracing::info!("worker has completed startup and is ready to handle requests");
+        }
+        self.changed(assignment.config_offset).await;
+    }
+
+    /// The leader takes back what was said of connectors and tasks that do not exist any more.
+    fn forget_old_statuses(&self) {
+        let (connectors, tasks) = self.parts.statuses.known();
+        self.parts.configs.look(|state| {
+            for name in connectors.iter().filter(|name| !state.contains(name)) {
+                self.parts.statuses.forget_connector(name);
+            }
+            for id in tasks.iter().filter(|id| state.task_config(id).is_none()) {
+                self.parts.statuses.forget_task(id);
+            }
+        });
+    }
+
+    pub(super) fn start_connector(&mut self, name: &ConnectorName) {
+        let found = self.parts.configs.look(|s| Some((s.config(name)?.clone(), s.target(name))));
+        // Without a config it was deleted meanwhile, and the group is about to hear of it.
+        if let Some((config, target)) = found {
+            self.parts.worker.start_connector(name, &config, target);
+        }
+    }
+
+    pub(super) fn start_task(&mut self, id: &TaskId) {
+        let found = self.parts.configs.look(|s| {
+            let (connector, task) = (s.config(&id.connector)?.clone(), s.task_config(id)?.clone());
+            Some(TaskOrder { id: id.clone(), connector, task, target: s.target(&id.connector) })
+        });
+        if let Some(order) = found {
+            self.parts.worker.start_task(order);
+        }
+    }
+
+    /// Acts on what was read from the config topic. The current assignment knows all up to `covered`.
+    async fn changed(&mut self, covered: i64) {
+        let mut needs_rejoin = false;
+        let mut targets = BTreeSet::new();
+        let mut reconfigured = BTreeSet::new();
+        let mut restarts: HashMap<ConnectorName, RestartScope> = HashMap::new();
+        for (offset, change) in self.parts.configs.take_changes() {
+            match change {
+                Change::ConnectorAdded(_) | Change::Tasks(_) => needs_rejoin |= offset > covered,
+                Change::ConnectorRemoved(name) => {
+                    needs_rejoin |= offset > covered;
+                    self.parts.statuses.forget_topics(&name);
+                }
+                Change::ConnectorConfig(name) => {
+                    if offset > covered {
+                        reconfigured.insert(name);
+                    }
+                }
+                Change::Target(name) => drop(targets.insert(name)),
+                Change::Restart { name, include_tasks, only_failed } => {
+                    let scope = RestartScope { include_tasks, only_failed };
+                    let known = restarts.entry(name).or_insert(scope);
+                    if impact(scope) > impact(*known) {
+                        *known = scope;
+                    }
+                }
+            }
+        }
+        if needs_rejoin {
+            self.rejoin().await;
+            return;
+        }
+        for name in targets {
+            let target = self.parts.configs.look(|s| s.target(&name));
+            self.parts.worker.set_target(&name, target).await;
+        }
+        for name in reconfigured {
+            if self.parts.worker.has_connector(&name) {
+                tracing::info!(connector = %name, "config has changed, restarting connector");
+                self.parts.worker.stop_connectors(std::slice::from_ref(&name), false).await;
+                self.start_connector(&name);
+            }
+        }
+        for (name, scope) in restarts {
+            self.restart_here(&name, scope).await;
+        }
+    }
+
+    /// Restarts those of the selected instances that run here.
+    async fn restart_here(&mut self, name: &ConnectorName, scope: RestartScope) {
+        let Some(status) = self.status(name) else { return };
+        let plan = restart_plan::plan(&status, scope);
+        let restarts_connector = plan.restarts_connector && self.parts.worker.has_connector(name);
+        let tasks: Vec<_> = plan.tasks.into_iter().filter(|id| self.parts.worker.has_task(id)).collect();
+        tracing::info!(connector = %name, restarts_connector, tasks = tasks.len(), "restart was asked for");
+        if restarts_connector {
+            self.parts.worker.stop_connectors(std::slice::from_ref(name), false).await;
+            self.parts.statuses.put_connector(name, &self.restarting(&status.connector));
+        }
+        self.parts.worker.stop_tasks(&tasks, false).await;
+        for (id, task) in status.tasks.iter().filter(|(id, _)| tasks.contains(id)) {
+            self.parts.statuses.put_task(id, &self.restarting(task));
+        }
+        if restarts_connector {
+            self.start_connector(name);
+        }
+        for id in &tasks {
+            self.start_task(id);
+        }
+    }
+
+    fn restarting(&self, status: &Status) -> Status {
+        Status {
+            state: State::Restarting,
+            trace: None,
+            worker_id: self.parts.identity.worker_id.clone(),
+            generation: self.parts.identity.generation.load(Ordering::Acquire),
+            version: status.version.clone(),
+        }
+    }
+
+    /// None when nothing was ever reported.
+    pub(super) fn status(&self, name: &ConnectorName) -> Option<ConnectorStatus> {
+        let connector = self.parts.statuses.connector(name)?;
+        let tasks = self.parts.statuses.tasks(name);
+        let kind = self.parts.configs.look(|s| s.config(name).map(|c| ConnectorKind::of(c)));
+        Some(ConnectorStatus {
+            name: name.clone(),
+            connector,
+            tasks: tasks.into_iter().map(|(n, s)| (TaskId::new(name.clone(), n), s)).collect(),
+            kind: kind.unwrap_or(ConnectorKind::Unknown),
+        })
+    }
+
+    async fn runner_event(&mut self, event: WorkerEvent) {
+        match event {
+            WorkerEvent::TasksNeeded(name) => {
+                let settings =
+                    self.parts.configs.look(|s| s.config(&name).map(|c| ConnectorSettings::read(c)));
+                if let Some(settings) = settings {
+                    self.parts.worker.ask_for_tasks(&name, settings.tasks_max);
+                }
+            }
+            WorkerEvent::TasksPlanned(name, Ok(plan)) => {
+                let Some(config) = self.parts.configs.look(|s| s.config(&name).cloned()) else { return };
+                let settings = ConnectorSettings::read(&config);
+                let count = task_configs::check_count(&name, plan.configs.len(), settings.tasks_max);
+                if let Err(message) = count {
+                    if settings.enforce_tasks_max {
+                        self.parts.worker.fail_connector(&name, ConnectError::connect(message)).await;
+                        return;
+                    }
+                    tracing::warn!(connector = %name, "{message}");
+                }
+                self.publish(name, task_configs::raw_configs(plan, &config)).await;
+            }
+            WorkerEvent::TasksPlanned(name, Err(error)) if error.is_retriable() => {
+                tracing::warn!(connector = %name, error = &error as &dyn std::error::Error, "no task configs yet, asking again");
+                self.parts.worker.ask_again_later(&name, PLAN_RETRY);
+            }
+            WorkerEvent::TasksPlanned(name, Err(error)) => {
+                self.parts.worker.fail_connector(&name, error).await;
+            }
+        }
+    }
+
+    /// Stores task configs, or has the leader do it, unless they are there already.
+    async fn publish(&mut self, name: ConnectorName, tasks: Vec<RawConfig>) {
+        if self.parts.configs.look(|s| s.has_applied(&name, &tasks)) {
+            return;
+        }
+        let Some(current) = &self.current else { return };
+        if current.owners.is_some() {
+            if let Err(error) = self.parts.configs.put_tasks(&name, tasks).await {
+                tracing::error!(connector = %name, error = &error as &dyn std::error::Error, "could not store task configs, trying again");
+                self.parts.worker.ask_again_later(&name, PLAN_RETRY);
+            }
+            return;
+        }
+        let (publisher, leader_url) = (self.parts.publisher.clone(), current.leader_url.clone());
+        let connector = name.clone();
+        let publishing =
+            tokio::spawn(async move { publisher.publish(&leader_url, &connector, &tasks).await });
+        if let Some(old) = self.publishing.insert(name, publishing.abort_handle()) {
+            old.abort();
+        }
+    }
+}
+
+/// Of two restarts of one connector the one that does more is done.
+fn impact(scope: RestartScope) -> u8 {
+    match (scope.only_failed, scope.include_tasks) {
+        (true, false) => 0,
+        (true, true) => 1,
+        (false, false) => 2,
+        (false, true) => 3,
+    }
+}

@@ -1,0 +1,8 @@
+//! This worker as a member of its Connect group.
+//!
+//! `protocol.rs` is the bytes, `assignor.rs` who gets what (pure), `member.rs` the member itself: it joins,
+//! keeps the session alive and tells the herder what the group decides. It starts and stops nothing.
+
+pub(crate) mod assignor;
+pub(crate) mod member;
+pub(crate) mod protocol;

@@ -1,0 +1,13 @@
+//! THE TABLE of plugins that this worker has.
+
+use connect_api::converters::StringConverter;
+
+use crate::plugins::registry::{Make, Plugin};
+
+/// The version of Kafka Connect that this worker stands in for, and that of Kafka's own plugins.
+pub(crate) const CONNECT_VERSION: &str = "4.3.1";
+
+#[rustfmt::skip]
+pub(crate) const PLUGINS: &[Plugin] = &[
+    Plugin { class: "org.apache.kafka.connect.storage.StringConverter", version: CONNECT_VERSION, make: Make::Converter(|| Box::new(StringConverter)) },
+];

@@ -1,0 +1,86 @@
+//! The converters of one connector: its own, or the worker's.
+//!
+//! Settings come from the level that names the class: a connector that names a converter configures it alone.
+
+use std::collections::BTreeMap;
+
+use connect_api::{ConnectError, Converter, ConverterKind, HeaderConverter};
+
+use crate::config::keys::{self, Preset};
+use crate::config::properties::Properties;
+use crate::names::RawConfig;
+use crate::plugins::registry;
+
+pub(crate) struct Converters {
+    pub(crate) key: Box<dyn Converter>,
+    pub(crate) value: Box<dyn Converter>,
+    pub(crate) header: Box<dyn HeaderConverter>,
+}
+
+/// A class with its settings, without their prefix.
+struct Choice {
+    class: String,
+    settings: RawConfig,
+}
+
+impl Converters {
+    /// `config` is the connector's, with variables replaced.
+    pub(crate) fn make(config: &RawConfig, worker: &Properties) -> Result<Self, ConnectError> {
+        Ok(Self {
+            key: converter("key.converter", ConverterKind::Key, config, worker)?,
+            value: converter("value.converter", ConverterKind::Value, config, worker)?,
+            header: header_converter(config, worker)?,
+        })
+    }
+}
+
+pub(crate) fn converter(
+    property: &'static str,
+    kind: ConverterKind,
+    config: &RawConfig,
+    worker: &Properties,
+) -> Result<Box<dyn Converter>, ConnectError> {
+    let choice = choose(property, config, worker);
+    let make = registry::find_converter(&choice.class).map_err(|e| ConnectError::config(e.to_string()))?;
+    let mut converter = make();
+    converter.configure(&choice.settings, kind)?;
+    Ok(converter)
+}
+
+pub(crate) fn header_converter(
+    config: &RawConfig,
+    worker: &Properties,
+) -> Result<Box<dyn HeaderConverter>, ConnectError> {
+    let choice = choose("header.converter", config, worker);
+    let make =
+        registry::find_header_converter(&choice.class).map_err(|e| ConnectError::config(e.to_string()))?;
+    let mut converter = make();
+    converter.configure(&choice.settings)?;
+    Ok(converter)
+}
+
+fn choose(property: &str, config: &RawConfig, worker: &Properties) -> Choice {
+    let prefix = format!("{property}.");
+    let own = config.get(property).map(|c| c.trim()).filter(|c| !c.is_empty());
+    let mut choice = match own {
+        Some(class) => Choice { class: class.to_owned(), settings: with_prefix(config, &prefix) },
+        None => {
+            let default = keys::find(property).map(|key| key.default);
+            let default = match default {
+                Some(Preset::Value(text)) => text,
+                _ => "",
+            };
+            Choice {
+                class: worker.get(property).unwrap_or(default).trim().to_owned(),
+                settings: worker.with_prefix(&prefix),
+            }
+        }
+    };
+    choice.settings.remove("plugin.version");
+    choice
+}
+
+fn with_prefix(config: &RawConfig, prefix: &str) -> BTreeMap<String, String> {
+    let stripped = config.iter().filter_map(|(k, v)| Some((k.strip_prefix(prefix)?.to_owned(), v.clone())));
+    stripped.collect()
+}

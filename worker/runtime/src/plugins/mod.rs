@@ -1,0 +1,10 @@
+//! Which connectors and converters there are, and what configurations of them are worth.
+//!
+//! `builtin.rs` is the table; `registry.rs` finds rows in it by the names that users write; `connector_config.rs`
+//! is what every connector can be configured with; `validate.rs` judges a configuration.
+
+pub(crate) mod builtin;
+pub(crate) mod connector_config;
+pub(crate) mod converters;
+pub(crate) mod registry;
+pub(crate) mod validate;

@@ -1,0 +1,82 @@
+//! How a runner is told what to do, and how it reports what it did.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::task::TaskMetrics;
+use crate::names::{ConnectorName, State, Status, TargetState, TaskId};
+use crate::storage::status_store::StatusStore;
+
+/// What a task's runner listens to.
+pub(crate) struct Controls {
+    pub(crate) stop: CancellationToken,
+    pub(crate) target: watch::Receiver<TargetState>,
+}
+
+/// Who reports: facts that every status of this worker bears.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    /// `host:port` of the advertised URL.
+    pub(crate) worker_id: String,
+    /// Of the group, as of the last assignment.
+    pub(crate) generation: Arc<AtomicI32>,
+}
+
+/// Writes the statuses of one instance, until it is muted because it may run elsewhere already.
+#[derive(Clone)]
+pub(crate) struct Reporter<Id> {
+    pub(crate) id: Id,
+    store: StatusStore,
+    identity: Identity,
+    version: Option<String>,
+    is_muted: Arc<AtomicBool>,
+}
+
+impl<Id> Reporter<Id> {
+    pub(crate) fn new(id: Id, store: StatusStore, identity: Identity, version: Option<String>) -> Self {
+        Self { id, store, identity, version, is_muted: Arc::default() }
+    }
+
+    pub(crate) fn mute(&self) {
+        self.is_muted.store(true, Ordering::Release);
+    }
+
+    fn status(&self, state: State, trace: Option<String>) -> Option<Status> {
+        if self.is_muted.load(Ordering::Acquire) {
+            return None;
+        }
+        Some(Status {
+            state,
+            trace,
+            worker_id: self.identity.worker_id.clone(),
+            generation: self.identity.generation.load(Ordering::Acquire),
+            version: self.version.clone(),
+        })
+    }
+}
+
+impl Reporter<ConnectorName> {
+    pub(crate) fn report(&self, state: State, trace: Option<String>) {
+        if let Some(status) = self.status(state, trace) {
+            self.store.put_connector(&self.id, &status);
+        }
+    }
+}
+
+impl Reporter<TaskId> {
+    pub(crate) fn report(&self, state: State, trace: Option<String>, metrics: &TaskMetrics) {
+        metrics.set_state(state);
+        if let Some(status) = self.status(state, trace) {
+            self.store.put_task(&self.id, &status);
+        }
+    }
+
+    pub(crate) fn uses_topic(&self, topic: &str, now_ms: i64) {
+        if !self.is_muted.load(Ordering::Acquire) {
+            self.store.put_topic(topic, &self.id, now_ms);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Between a connector's values and the bytes of Kafka records.
+//!
+//! Which errors a task survives is decided here once: `errors.tolerance` for conversions.
+
+use std::ops::Range;
+
+use connect_api::{
+    Bytes, BytesMut, ConnectError, ConnectRecord, Encoded, Header, Headers, SinkRecord, SourceBatch,
+    SourceEntry, TimestampType,
+};
+use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
+
+use crate::metrics::task::TaskMetrics;
+use crate::names::TaskId;
+use crate::plugins::connector_config::ConnectorSettings;
+use crate::plugins::converters::Converters;
+
+/// Where an operation failed, as logs name it.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Header,
+    Key,
+    Value,
+}
+
+impl Stage {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Header => "HEADER_CONVERTER",
+            Self::Key => "KEY_CONVERTER",
+            Self::Value => "VALUE_CONVERTER",
+        }
+    }
+}
+
+struct Failure {
+    stage: Stage,
+    error: ConnectError,
+}
+
+/// A task's converters and what it does with bad records.
+pub(crate) struct Pipeline {
+    id: TaskId,
+    converters: Converters,
+    settings: ConnectorSettings,
+    buffer: BytesMut,
+}
+
+/// One record as the producer wants it; key and value are ranges of the pipeline's buffer.
+pub(crate) struct EncodedRecord {
+    key: Option<Range<usize>>,
+    value: Option<Range<usize>>,
+    pub(crate) headers: Option<OwnedHeaders>,
+}
+
+/// A consumed record before conversion.
+pub(crate) struct RawRecord {
+    pub(crate) topic: connect_api::Topic,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) timestamp_type: TimestampType,
+    pub(crate) key: Option<Range<usize>>,
+    pub(crate) value: Option<Range<usize>>,
+    /// Name and value; most records have none.
+    pub(crate) headers: Vec<(String, Option<Bytes>)>,
+}
+
+impl Pipeline {
+    pub(crate) fn new(id: TaskId, converters: Converters, settings: ConnectorSettings) -> Self {
+        Self { id, converters, settings, buffer: BytesMut::new() }
+    }
+
+    pub(crate) fn tolerates_errors(&self) -> bool {
+        self.settings.tolerate_errors
+    }
+
+    /// Encodes one record; the result is valid until the next call. `None` drops the record. Errors fail the
+    /// task.
+    pub(crate) fn encode(
+        &mut self,
+        batch: &SourceBatch,
+        entry: &SourceEntry,
+        metrics: &TaskMetrics,
+    ) -> Result<Option<EncodedRecord>, ConnectError> {
+        self.buffer.clear();
+        match self.try_encode(batch, entry) {
+            Ok(encoded) => Ok(Some(encoded)),
+            Err(failure) => {
+                let record = || format!(", where source record is = SourceRecord{{topic='{}'}}", batch.topic);
+                self.judge(failure, record, metrics)?;
+                Ok(None)
+            }
+        }
+    }
+
+    pub(crate) fn key(&self, record: &EncodedRecord) -> Option<&[u8]> {
+        record.key.clone().map(|range| &self.buffer[range])
+    }
+
+    pub(crate) fn value(&self, record: &EncodedRecord) -> Option<&[u8]> {
+        record.value.clone().map(|range| &self.buffer[range])
+    }
+
+    fn try_encode(&mut self, batch: &SourceBatch, entry: &SourceEntry) -> Result<EncodedRecord, Failure> {
+        let Self { converters, buffer, .. } = self;
+        let failed = |stage| move |error| Failure { stage, error };
+        let mut headers = None;
+        for header in entry.headers.iter() {
+            let start = buffer.len();
+            let encoded = converters
+                .header
+                .from_connect_header(&batch.topic, &header.key, header.schema.as_ref(), &header.value, buffer)
+                .map_err(failed(Stage::Header))?;
+            let value = appended(encoded, start, buffer).map(|range| &buffer[range]);
+            let all: &mut OwnedHeaders = headers.get_or_insert_with(OwnedHeaders::new);
+            *all = std::mem::take(all).insert(KafkaHeader { key: &header.key, value });
+        }
+        let start = buffer.len();
+        let encoded = converters
+            .key
+            .from_connect_data(&batch.topic, batch.key_schema.as_ref(), &entry.key, buffer)
+            .map_err(failed(Stage::Key))?;
+        let key = appended(encoded, start, buffer);
+        let start = buffer.len();
+        let encoded = converters
+            .value
+            .from_connect_data(&batch.topic, batch.value_schema.as_ref(), &entry.value, buffer)
+            .map_err(failed(Stage::Value))?;
+        Ok(EncodedRecord { key, value: appended(encoded, start, buffer), headers })
+    }
+
+    /// Decodes one record whose key and value are ranges of `bytes`. `None` drops it. Errors fail the task.
+    pub(crate) fn decode(
+        &mut self,
+        raw: RawRecord,
+        bytes: &Bytes,
+        metrics: &TaskMetrics,
+    ) -> Result<Option<SinkRecord>, ConnectError> {
+        let place = (raw.topic.clone(), raw.partition, raw.offset, raw.timestamp);
+        match self.try_decode(raw, bytes) {
+            Ok(record) => Ok(Some(record)),
+            Err(failure) => {
+                let (topic, partition, offset, timestamp) = place;
+                let time = timestamp.map(|t| format!(", timestamp={t}, timestampType=CreateTime")).unwrap_or_default();
+                let record = || {
+                    format!(", where consumed record is {{topic='{topic}', partition={partition}, offset={offset}{time}}}")
+                };
+                self.judge(failure, record, metrics)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn try_decode(&mut self, raw: RawRecord, bytes: &Bytes) -> Result<SinkRecord, Failure> {
+        let converters = &mut self.converters;
+        let failed = |stage| move |error| Failure { stage, error };
+        let key = raw.key.map(|range| bytes.slice(range));
+        let key = converters.key.to_connect_data(&raw.topic, key.as_ref()).map_err(failed(Stage::Key))?;
+        let value = raw.value.map(|range| bytes.slice(range));
+        let value = converters.value.to_connect_data(&raw.topic, value.as_ref()).map_err(failed(Stage::Value))?;
+        let mut headers = Vec::with_capacity(raw.headers.len());
+        for (name, data) in raw.headers {
+            let name = name.into();
+            let header = converters
+                .header
+                .to_connect_header(&raw.topic, &name, data.as_ref())
+                .map_err(failed(Stage::Header))?;
+            headers.push(Header { key: name, schema: header.schema, value: header.value });
+        }
+        Ok(SinkRecord {
+            record: ConnectRecord {
+                topic: raw.topic.clone(),
+                partition: Some(raw.partition),
+                key_schema: key.schema,
+                key: key.value,
+                value_schema: value.schema,
+                value: value.value,
+                timestamp: raw.timestamp,
+                headers: Headers::from(headers),
+            },
+            original_topic: raw.topic,
+            original_partition: raw.partition,
+            offset: raw.offset,
+            timestamp_type: raw.timestamp_type,
+        })
+    }
+
+    /// Counts and logs a failure, and says whether the task goes on.
+    fn judge(
+        &self,
+        failure: Failure,
+        record: impl Fn() -> String,
+        metrics: &TaskMetrics,
+    ) -> Result<(), ConnectError> {
+        use std::sync::atomic::Ordering::Relaxed;
+        metrics.errors.failed();
+        let stage = failure.stage.name();
+        if self.settings.log_errors {
+            metrics.errors.logged.fetch_add(1, Relaxed);
+            let record = if self.settings.log_records { record() } else { String::new() };
+            let error = &failure.error as &dyn std::error::Error;
+            tracing::error!(error, "Error encountered in task {}. Executing stage '{stage}'{record}.", self.id);
+        }
+        if self.settings.tolerate_errors {
+            metrics.errors.skipped.fetch_add(1, Relaxed);
+            return Ok(());
+        }
+        Err(ConnectError::connect("Tolerance exceeded in error handler").with_source(failure.error))
+    }
+}
+
+fn appended(encoded: Encoded, start: usize, buffer: &BytesMut) -> Option<Range<usize>> {
+    match encoded {
+        Encoded::Null => None,
+        Encoded::Appended => Some(start..buffer.len()),
+    }
+}

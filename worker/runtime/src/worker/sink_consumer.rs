@@ -1,0 +1,270 @@
+//! The consumer of one sink task.
+//!
+//! librdkafka announces a rebalance in the middle of a poll, where a task cannot be asked to close its partitions.
+//! So the announcement is only noted there; the runner closes or opens partitions between two batches and then
+//! tells the consumer to go on. Until it does, the group waits.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use connect_api::{TopicOffsets, TopicPartition};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol, StreamConsumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use tokio::sync::Notify;
+
+use crate::config::Problem;
+use crate::config::client::{self, ClientKind};
+
+/// For questions to the group's coordinator.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the group wants of the task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Rebalance {
+    Assign(Vec<TopicPartition>),
+    Revoke(Vec<TopicPartition>),
+}
+
+#[derive(Default)]
+pub(crate) struct SinkContext {
+    announced: Mutex<VecDeque<Rebalance>>,
+    failed_commits: Mutex<Option<KafkaError>>,
+    completed_commits: Mutex<u64>,
+    is_closing: AtomicBool,
+    wake: Notify,
+}
+
+impl SinkContext {
+    /// Only ever locked for a look or a change, never while waiting.
+    fn announced(&self) -> MutexGuard<'_, VecDeque<Rebalance>> {
+        self.announced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for SinkContext {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "sink consumer");
+    }
+}
+
+impl ConsumerContext for SinkContext {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let partitions = partitions(list);
+        if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
+            && !self.is_closing.load(Ordering::Acquire)
+        {
+            self.announced().push_back(Rebalance::Assign(partitions));
+        } else if self.is_closing.load(Ordering::Acquire) {
+            // Everything was closed already; the consumer only has to get rid of it.
+            if let Err(error) = give_up(consumer, list) {
+                tracing::debug!(%error, "could not give up partitions");
+            }
+        } else {
+            self.announced().push_back(Rebalance::Revoke(partitions));
+        }
+        self.wake.notify_one();
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        match result {
+            Ok(()) => *self.completed_commits.lock().unwrap_or_else(PoisonError::into_inner) += 1,
+            Err(error) => *self.failed_commits.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
+        }
+        self.wake.notify_one();
+    }
+}
+
+fn give_up(consumer: &BaseConsumer<SinkContext>, list: &TopicPartitionList) -> KafkaResult<()> {
+    match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
+        _ => consumer.unassign(),
+    }
+}
+
+fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
+    let name = |e: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| TopicPartition {
+        topic: Arc::from(e.topic()),
+        partition: e.partition(),
+    };
+    list.elements().into_iter().map(name).collect()
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConsumerError {
+    #[error("consumer settings: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Settings(Vec<Problem>),
+    #[error("could not create a consumer")]
+    Create(#[source] KafkaError),
+    #[error("could not subscribe")]
+    Subscribe(#[source] KafkaError),
+    #[error("could not take or give up partitions")]
+    Rebalance(#[source] KafkaError),
+    #[error("could not read committed offsets")]
+    Committed(#[source] KafkaError),
+    #[error("could not commit offsets")]
+    Commit(#[source] KafkaError),
+    #[error("could not pause, resume or seek")]
+    Steer(#[source] KafkaError),
+}
+
+pub(crate) struct SinkConsumer {
+    /// None only while it is dropped.
+    consumer: Option<Arc<StreamConsumer<SinkContext>>>,
+}
+
+impl SinkConsumer {
+    /// `settings` are those of a Java consumer; a topic that begins with `^` is a regular expression.
+    pub(crate) fn open(settings: &BTreeMap<String, String>, topics: &[&str]) -> Result<Self, ConsumerError> {
+        let config = client::librdkafka(ClientKind::Consumer, settings).map_err(ConsumerError::Settings)?;
+        let consumer: StreamConsumer<SinkContext> =
+            config.create_with_context(SinkContext::default()).map_err(ConsumerError::Create)?;
+        consumer.subscribe(topics).map_err(ConsumerError::Subscribe)?;
+        Ok(Self { consumer: Some(Arc::new(consumer)) })
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<StreamConsumer<SinkContext>> {
+        self.consumer.as_ref().expect("it is taken out when this is dropped")
+    }
+
+    /// The group has taken the partitions away already, so nothing can be committed.
+    pub(crate) fn is_assignment_lost(&self) -> bool {
+        self.inner().assignment_lost()
+    }
+
+    /// The next announcement, if there is one.
+    pub(crate) fn announced(&self) -> Option<Rebalance> {
+        self.inner().context().announced().pop_front()
+    }
+
+    /// Returns when something was announced or a commit has ended.
+    pub(crate) async fn woken(&self) {
+        self.inner().context().wake.notified().await;
+    }
+
+    /// Takes newly assigned partitions, beside `current` ones, and finds out where they were left off.
+    pub(crate) async fn take(&self, new: &[TopicPartition]) -> Result<TopicOffsets, ConsumerError> {
+        let consumer = self.inner().clone();
+        let list = self.list(new.iter().map(|p| (p, Offset::Invalid)))?;
+        let asked = list.clone();
+        let committed = tokio::task::spawn_blocking({
+            let consumer = consumer.clone();
+            move || consumer.committed_offsets(asked, TIMEOUT)
+        })
+        .await;
+        let committed = match committed {
+            Ok(result) => result.map_err(ConsumerError::Committed)?,
+            Err(_) => return Err(ConsumerError::Committed(KafkaError::Canceled)),
+        };
+        let taken = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(&list),
+            _ => consumer.assign(&list),
+        };
+        taken.map_err(ConsumerError::Rebalance)?;
+        let mut offsets = TopicOffsets::new();
+        for element in committed.elements() {
+            if let Offset::Offset(offset) = element.offset() {
+                let partition =
+                    TopicPartition { topic: Arc::from(element.topic()), partition: element.partition() };
+                offsets.insert(partition, offset);
+            }
+        }
+        Ok(offsets)
+    }
+
+    pub(crate) fn give_up(&self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
+        let consumer = self.inner();
+        let list = self.list(partitions.iter().map(|p| (p, Offset::Invalid)))?;
+        let given_up = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_unassign(&list),
+            _ => consumer.unassign(),
+        };
+        given_up.map_err(ConsumerError::Rebalance)
+    }
+
+    /// The answer comes through [`Self::commit_results`].
+    pub(crate) fn commit_later(&self, offsets: &TopicOffsets) -> Result<(), ConsumerError> {
+        let list = self.list(offsets.iter().map(|(p, o)| (p, Offset::Offset(*o))))?;
+        self.inner().commit(&list, CommitMode::Async).map_err(ConsumerError::Commit)
+    }
+
+    pub(crate) async fn commit_now(&self, offsets: &TopicOffsets) -> Result<(), ConsumerError> {
+        let list = self.list(offsets.iter().map(|(p, o)| (p, Offset::Offset(*o))))?;
+        let consumer = self.inner().clone();
+        match tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync)).await {
+            Ok(result) => result.map_err(ConsumerError::Commit),
+            Err(_) => Err(ConsumerError::Commit(KafkaError::Canceled)),
+        }
+    }
+
+    /// How many asynchronous commits have succeeded since the last call, and the last failure.
+    pub(crate) fn commit_results(&self) -> (u64, Option<KafkaError>) {
+        let context = self.inner().context();
+        let completed =
+            std::mem::take(&mut *context.completed_commits.lock().unwrap_or_else(PoisonError::into_inner));
+        let failed = context.failed_commits.lock().unwrap_or_else(PoisonError::into_inner).take();
+        (completed, failed)
+    }
+
+    pub(crate) fn pause(&self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
+        let list = self.list(partitions.iter().map(|p| (p, Offset::Invalid)))?;
+        self.inner().pause(&list).map_err(ConsumerError::Steer)
+    }
+
+    pub(crate) fn resume(&self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
+        let list = self.list(partitions.iter().map(|p| (p, Offset::Invalid)))?;
+        self.inner().resume(&list).map_err(ConsumerError::Steer)
+    }
+
+    pub(crate) async fn seek(&self, offsets: &TopicOffsets) -> Result<(), ConsumerError> {
+        let list = self.list(offsets.iter().map(|(p, o)| (p, Offset::Offset(*o))))?;
+        let consumer = self.inner().clone();
+        match tokio::task::spawn_blocking(move || consumer.seek_partitions(list, TIMEOUT)).await {
+            Ok(result) => result.map(drop).map_err(ConsumerError::Steer),
+            Err(_) => Err(ConsumerError::Steer(KafkaError::Canceled)),
+        }
+    }
+
+    fn list<'a>(
+        &self,
+        partitions: impl Iterator<Item = (&'a TopicPartition, Offset)>,
+    ) -> Result<TopicPartitionList, ConsumerError> {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in partitions {
+            list.add_partition_offset(&partition.topic, partition.partition, offset)
+                .map_err(ConsumerError::Steer)?;
+        }
+        Ok(list)
+    }
+}
+
+/// Whether an error of the consumer passes by itself.
+pub(crate) fn is_passing(error: &KafkaError) -> bool {
+    match error {
+        KafkaError::MessageConsumptionFatal(_) => false,
+        KafkaError::MessageConsumption(code) => !matches!(
+            code,
+            RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::GroupAuthorizationFailed
+                | RDKafkaErrorCode::ClusterAuthorizationFailed
+                | RDKafkaErrorCode::InconsistentGroupProtocol
+        ),
+        _ => true,
+    }
+}
+
+impl Drop for SinkConsumer {
+    fn drop(&mut self) {
+        let consumer = self.consumer.take();
+        if let Some(consumer) = &consumer {
+            consumer.context().is_closing.store(true, Ordering::Release);
+        }
+        // Leaving the group waits for the broker.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || drop(consumer));
+        }
+    }
+}

@@ -1,0 +1,474 @@
+//! One sink task: consume, convert, put, and commit offsets of what the task says is safe.
+//!
+//! Source: `WorkerSinkTask` of Kafka.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use connect_api::{Bytes, BytesMut, ConnectError, Props, SinkRecord, SinkTask, TopicOffsets, TopicPartition};
+use futures::{FutureExt, StreamExt};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message, Timestamp};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::config::worker::TaskDefaults;
+use crate::metrics::task::TaskMetrics;
+use crate::names::{State, TargetState, TaskId};
+use crate::worker::controls::{Controls, Reporter};
+use crate::worker::pipeline::{Pipeline, RawRecord};
+use crate::worker::sink_consumer::{self, ConsumerError, Rebalance, SinkConsumer};
+use crate::worker::sink_context::Requests;
+
+/// Before a batch is delivered again, unless the task asks for another time.
+const REDELIVERY: Duration = Duration::from_secs(1);
+
+pub(crate) struct SinkRunner {
+    pub(crate) task: Box<dyn SinkTask>,
+    pub(crate) props: Props,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) consumer: SinkConsumer,
+    pub(crate) max_poll_records: usize,
+    pub(crate) defaults: TaskDefaults,
+    pub(crate) tracks_topics: bool,
+    pub(crate) controls: Controls,
+    pub(crate) reporter: Reporter<TaskId>,
+    pub(crate) metrics: Arc<TaskMetrics>,
+    pub(crate) requests: Arc<Requests>,
+    pub(crate) progress: Progress,
+}
+
+/// What the runner remembers between batches.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// Next offset per partition after what `put` has taken.
+    current: TopicOffsets,
+    committed: TopicOffsets,
+    /// What `put` could not take yet, and the offsets behind it.
+    pending: Option<Batch>,
+    /// The consumer was paused because of `pending`.
+    is_held: bool,
+    is_paused: bool,
+    topics: HashSet<Arc<str>>,
+}
+
+struct Batch {
+    records: Vec<SinkRecord>,
+    /// Next offset per partition after this batch, dropped records included.
+    ends: TopicOffsets,
+    due: Instant,
+}
+
+/// Records as they are consumed: their bytes lie one after the other in one buffer.
+#[derive(Default)]
+struct Raw {
+    records: Vec<RawRecord>,
+    bytes: BytesMut,
+    topic: Option<Arc<str>>,
+}
+
+enum Next {
+    Stop,
+    Again,
+    Commit,
+    Deliver,
+    Consumed(Raw),
+    Failed(KafkaError),
+}
+
+impl SinkRunner {
+    /// Runs until told to stop or until it fails; in both cases partitions are closed and the task is stopped.
+    pub(crate) async fn run(mut self) -> Result<(), ConnectError> {
+        let mut result = self.task.start(self.requests.clone(), &self.props).await;
+        if result.is_ok() {
+            result = self.work().await;
+            let partitions: Vec<_> = self.assigned().into_iter().collect();
+            let closed = self.close(&partitions).await;
+            result = result.and(closed);
+        }
+        if let Err(error) = self.task.stop().await {
+            tracing::warn!(task = %self.reporter.id, error = &error as &dyn std::error::Error, "task did not stop cleanly");
+        }
+        result.map_err(|error| match error.kind() {
+            connect_api::ErrorKind::Connect if error.to_string().starts_with("Exiting") => error,
+            _ => ConnectError::connect("Exiting WorkerSinkTask due to unrecoverable exception.").with_source(error),
+        })
+    }
+
+    async fn work(&mut self) -> Result<(), ConnectError> {
+        let interval = self.defaults.offset_flush_interval.max(Duration::from_millis(1));
+        let mut flush = tokio::time::interval(interval);
+        flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        flush.reset();
+        let mut reported = None;
+        loop {
+            let is_running = *self.controls.target.borrow_and_update() == TargetState::Started;
+            let state = if is_running { State::Running } else { State::Paused };
+            if reported != Some(state) {
+                if reported.is_some() || !is_running {
+                    self.set_paused(!is_running).await?;
+                }
+                self.reporter.report(state, None, &self.metrics);
+                reported = Some(state);
+            }
+            while let Some(rebalance) = self.consumer.announced() {
+                self.rebalance(rebalance).await?;
+            }
+            self.honor_requests().await?;
+            self.note_commits();
+            let due = self.progress.pending.as_ref().map(|batch| batch.due);
+            let next = tokio::select! {
+                biased;
+                () = self.controls.stop.cancelled() => Next::Stop,
+                changed = self.controls.target.changed() => match changed {
+                    Ok(()) => Next::Again,
+                    Err(_) => Next::Stop,
+                },
+                () = self.consumer.woken() => Next::Again,
+                _ = flush.tick() => Next::Commit,
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Next::Deliver,
+                consumed = consume(&self.consumer, self.max_poll_records) => match consumed {
+                    Ok(raw) => Next::Consumed(raw),
+                    Err(error) => Next::Failed(error),
+                },
+            };
+            match next {
+                Next::Stop => return Ok(()),
+                Next::Again => {}
+                Next::Commit => {
+                    if is_running && self.progress.pending.is_none() {
+                        self.deliver(Batch { records: Vec::new(), ends: TopicOffsets::new(), due: Instant::now() })
+                            .await?;
+                    }
+                    self.commit_later().await?;
+                }
+                Next::Deliver => {
+                    if let Some(batch) = self.progress.pending.take() {
+                        self.deliver(batch).await?;
+                    }
+                }
+                Next::Consumed(raw) => {
+                    let batch = self.decode(raw)?;
+                    self.deliver(batch).await?;
+                    // A task that always has records must let others run.
+                    tokio::task::yield_now().await;
+                }
+                Next::Failed(error) if sink_consumer::is_passing(&error) => {
+                    tracing::warn!(task = %self.reporter.id, %error, "consumer, still trying");
+                }
+                Next::Failed(error) => {
+                    return Err(ConnectError::connect("consumer failed").with_source(error));
+                }
+            }
+        }
+    }
+
+    fn decode(&mut self, raw: Raw) -> Result<Batch, ConnectError> {
+        let bytes = raw.bytes.freeze();
+        self.metrics.taken.add(raw.records.len() as u64);
+        self.metrics.batch_size.record(raw.records.len() as f64);
+        self.metrics.add_active(raw.records.len() as i64);
+        let mut records = Vec::with_capacity(raw.records.len());
+        let mut ends = TopicOffsets::new();
+        let mut last: Option<(TopicPartition, i64)> = None;
+        for record in raw.records {
+            let next = record.offset + 1;
+            match &mut last {
+                Some((partition, end)) if partition.partition == record.partition && Arc::ptr_eq(&partition.topic, &record.topic) => {
+                    *end = next;
+                }
+                _ => {
+                    ends.extend(last.take());
+                    let partition = TopicPartition { topic: record.topic.clone(), partition: record.partition };
+                    last = Some((partition, next));
+                }
+            }
+            records.extend(self.pipeline.decode(record, &bytes, &self.metrics)?);
+        }
+        ends.extend(last);
+        if self.tracks_topics {
+            for partition in ends.keys() {
+                if self.progress.topics.insert(partition.topic.clone()) {
+                    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                    self.reporter.uses_topic(&partition.topic, now.as_millis() as i64);
+                }
+            }
+        }
+        Ok(Batch { records, ends, due: Instant::now() })
+    }
+
+    /// Gives a batch to the task, or keeps it for later and stops the consumer meanwhile.
+    async fn deliver(&mut self, mut batch: Batch) -> Result<(), ConnectError> {
+        let began = Instant::now();
+        match self.task.put(&batch.records).await {
+            Ok(()) => {
+                self.metrics.batch_time.record_time(began.elapsed());
+                self.metrics.given.add(batch.records.len() as u64);
+                self.progress.current.append(&mut batch.ends);
+                self.requests.noted().retry_after = None;
+                if std::mem::take(&mut self.progress.is_held) { self.resume_consumer() } else { Ok(()) }
+            }
+            Err(error) if error.is_retriable() => {
+                let delay = self.requests.noted().retry_after.take().unwrap_or(REDELIVERY);
+                tracing::warn!(
+                    task = %self.reporter.id, error = &error as &dyn std::error::Error, ?delay,
+                    "put failed, the same records will be delivered again"
+                );
+                self.metrics.errors.retries.fetch_add(1, Ordering::Relaxed);
+                let assigned: Vec<_> = self.assigned().into_iter().collect();
+                self.consumer.pause(&assigned).map_err(failed)?;
+                self.progress.is_held = true;
+                batch.due = Instant::now() + delay;
+                self.progress.pending = Some(batch);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn rebalance(&mut self, rebalance: Rebalance) -> Result<(), ConnectError> {
+        match rebalance {
+            Rebalance::Assign(partitions) => {
+                let committed = self.consumer.take(&partitions).await.map_err(failed)?;
+                self.progress.committed.extend(committed.clone());
+                self.progress.current.extend(committed);
+                self.requests.noted().assignment.extend(partitions.iter().cloned());
+                if self.progress.is_paused || self.progress.pending.is_some() {
+                    self.consumer.pause(&partitions).map_err(failed)?;
+                }
+                tracing::info!(task = %self.reporter.id, ?partitions, "partitions assigned");
+                self.task.open(&partitions).await?;
+            }
+            Rebalance::Revoke(partitions) => {
+                tracing::info!(task = %self.reporter.id, ?partitions, "partitions revoked");
+                self.close(&partitions).await?;
+                self.consumer.give_up(&partitions).map_err(failed)?;
+            }
+        }
+        self.metrics.partitions.store(self.assigned().len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Commits and closes partitions that go away.
+    async fn close(&mut self, partitions: &[TopicPartition]) -> Result<(), ConnectError> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        if !self.consumer.is_assignment_lost() {
+            self.commit_now(partitions).await;
+        }
+        self.task.close(partitions).await?;
+        let mut noted = self.requests.noted();
+        for partition in partitions {
+            noted.assignment.remove(partition);
+            noted.paused.remove(partition);
+            noted.seek.remove(partition);
+            self.progress.current.remove(partition);
+            self.progress.committed.remove(partition);
+        }
+        drop(noted);
+        if let Some(batch) = &mut self.progress.pending {
+            let is_gone = |r: &SinkRecord| {
+                partitions.iter().any(|p| p.topic == r.original_topic && p.partition == r.original_partition)
+            };
+            batch.records.retain(|r| !is_gone(r));
+            batch.ends.retain(|p, _| !partitions.contains(p));
+        }
+        Ok(())
+    }
+
+    /// What the task says may be committed of `partitions`; `None` when it failed, and then it is rewound.
+    async fn pre_commit(&mut self, partitions: Option<&[TopicPartition]>) -> Option<TopicOffsets> {
+        let wanted = |p: &TopicPartition| partitions.is_none_or(|some| some.contains(p));
+        let current: TopicOffsets =
+            self.progress.current.iter().filter(|(p, _)| wanted(p)).map(|(p, o)| (p.clone(), *o)).collect();
+        if current.is_empty() {
+            return Some(TopicOffsets::new());
+        }
+        match self.task.pre_commit(&current).await {
+            Ok(offsets) => {
+                let mut safe = TopicOffsets::new();
+                for (partition, offset) in offsets {
+                    match current.get(&partition) {
+                        Some(end) if offset <= *end => {
+                            if self.progress.committed.get(&partition) != Some(&offset) {
+                                safe.insert(partition, offset);
+                            }
+                        }
+                        Some(_) => tracing::warn!(
+                            task = %self.reporter.id, %partition, offset, "offset is ahead of what was delivered, ignored"
+                        ),
+                        None => {}
+                    }
+                }
+                Some(safe)
+            }
+            Err(error) => {
+                tracing::error!(task = %self.reporter.id, error = &error as &dyn std::error::Error, "task failed to prepare a commit");
+                None
+            }
+        }
+    }
+
+    async fn commit_later(&mut self) -> Result<(), ConnectError> {
+        let began = Instant::now();
+        match self.pre_commit(None).await {
+            Some(offsets) if offsets.is_empty() => {}
+            Some(offsets) => {
+                self.metrics.commit_seq_no.fetch_add(1, Ordering::Relaxed);
+                self.consumer.commit_later(&offsets).map_err(failed)?;
+                self.progress.committed.extend(offsets);
+                self.metrics.add_active(-self.metrics.active.load(Ordering::Relaxed));
+                self.metrics.commit_time.record_time(began.elapsed());
+            }
+            None => {
+                self.metrics.committed(began.elapsed(), false);
+                let committed = self.progress.committed.clone();
+                self.progress.current.extend(committed.clone());
+                self.progress.pending = None;
+                self.consumer.seek(&committed).await.map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit_now(&mut self, partitions: &[TopicPartition]) {
+        let began = Instant::now();
+        let Some(offsets) = self.pre_commit(Some(partitions)).await else { return };
+        if offsets.is_empty() {
+            return;
+        }
+        self.metrics.commit_seq_no.fetch_add(1, Ordering::Relaxed);
+        let committed = self.consumer.commit_now(&offsets).await;
+        self.metrics.committed(began.elapsed(), committed.is_ok());
+        match committed {
+            Ok(()) => self.metrics.commits_completed.add(1),
+            Err(error) => {
+                tracing::warn!(task = %self.reporter.id, error = &error as &dyn std::error::Error, "offsets were not committed");
+            }
+        }
+    }
+
+    fn note_commits(&mut self) {
+        let (completed, failed) = self.consumer.commit_results();
+        for _ in 0..completed {
+            self.metrics.commits_completed.add(1);
+            self.metrics.commit_success.record(1.0);
+        }
+        if let Some(error) = failed {
+            tracing::warn!(task = %self.reporter.id, %error, "offsets were not committed");
+            self.metrics.commit_success.record(0.0);
+            // They are offered again with the next commit.
+            self.progress.committed.clear();
+        }
+    }
+
+    async fn honor_requests(&mut self) -> Result<(), ConnectError> {
+        let (seek, pauses, wants_commit) = {
+            let mut noted = self.requests.noted();
+            let seek = std::mem::take(&mut noted.seek);
+            let has_new = std::mem::take(&mut noted.has_new_pauses);
+            let pauses = has_new.then(|| noted.paused.clone());
+            (seek, pauses, std::mem::take(&mut noted.wants_commit))
+        };
+        if !seek.is_empty() {
+            self.consumer.seek(&seek).await.map_err(failed)?;
+            self.progress.current.extend(seek);
+        }
+        if let Some(paused) = pauses {
+            self.consumer.pause(&paused.into_iter().collect::<Vec<_>>()).map_err(failed)?;
+            self.resume_consumer()?;
+        }
+        if wants_commit {
+            self.commit_later().await?;
+        }
+        Ok(())
+    }
+
+    async fn set_paused(&mut self, is_paused: bool) -> Result<(), ConnectError> {
+        self.progress.is_paused = is_paused;
+        if is_paused {
+            let assigned: Vec<_> = self.assigned().into_iter().collect();
+            self.consumer.pause(&assigned).map_err(failed)?;
+            self.commit_later().await
+        } else {
+            self.resume_consumer()
+        }
+    }
+
+    /// Resumes what neither the user, nor the task, nor a batch that waits holds back.
+    fn resume_consumer(&self) -> Result<(), ConnectError> {
+        if self.progress.is_paused || self.progress.pending.is_some() {
+            return Ok(());
+        }
+        let paused = self.requests.noted().paused.clone();
+        let free: Vec<_> = self.assigned().difference(&paused).cloned().collect();
+        if free.is_empty() { Ok(()) } else { self.consumer.resume(&free).map_err(failed) }
+    }
+
+    fn assigned(&self) -> BTreeSet<TopicPartition> {
+        self.requests.noted().assignment.clone()
+    }
+}
+
+fn failed(error: ConsumerError) -> ConnectError {
+    ConnectError::connect("consumer failed").with_source(error)
+}
+
+/// Waits for records and takes those that are there, up to `max`. Cancel-safe: nothing is lost, because what
+/// was taken is returned without waiting again.
+async fn consume(consumer: &SinkConsumer, max: usize) -> Result<Raw, KafkaError> {
+    let mut raw = Raw::default();
+    let mut messages = consumer.inner().stream();
+    match messages.next().await {
+        Some(message) => raw.add(&message?),
+        None => return Err(KafkaError::Canceled),
+    }
+    while raw.records.len() < max {
+        match messages.next().now_or_never() {
+            Some(Some(Ok(message))) => raw.add(&message),
+            Some(Some(Err(error))) => {
+                tracing::warn!(%error, "sink consumer");
+                break;
+            }
+            Some(None) | None => break,
+        }
+    }
+    Ok(raw)
+}
+
+impl Raw {
+    fn add(&mut self, message: &BorrowedMessage<'_>) {
+        let topic = match &self.topic {
+            Some(topic) if **topic == *message.topic() => topic.clone(),
+            _ => self.topic.insert(Arc::from(message.topic())).clone(),
+        };
+        let (timestamp, timestamp_type) = match message.timestamp() {
+            Timestamp::NotAvailable => (None, connect_api::TimestampType::NoTimestampType),
+            Timestamp::CreateTime(ms) => (Some(ms), connect_api::TimestampType::CreateTime),
+            Timestamp::LogAppendTime(ms) => (Some(ms), connect_api::TimestampType::LogAppendTime),
+        };
+        let headers = message.headers().map_or_else(Vec::new, |headers| {
+            headers.iter().map(|h| (h.key.to_owned(), h.value.map(Bytes::copy_from_slice))).collect()
+        });
+        let mut append = |part: Option<&[u8]>| {
+            part.map(|part| {
+                let start = self.bytes.len();
+                self.bytes.extend_from_slice(part);
+                start..self.bytes.len()
+            })
+        };
+        let (key, value) = (append(message.key()), append(message.payload()));
+        self.records.push(RawRecord {
+            topic,
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp: timestamp.filter(|t| *t >= 0),
+            timestamp_type,
+            key,
+            value,
+            headers,
+        });
+    }
+}

@@ -1,0 +1,305 @@
+//! One source task: poll, convert, send, and commit offsets of what Kafka has acknowledged.
+//!
+//! Source: `AbstractWorkerSourceTask` and `WorkerSourceTask` of Kafka.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use connect_api::{
+    ConnectError, OffsetStorageReader, Props, SourceBatch, SourceTask, SourceTaskContext, Topic,
+};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::BaseRecord;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::config::worker::TaskDefaults;
+use crate::metrics::task::TaskMetrics;
+use crate::names::{State, TargetState, TaskId};
+use crate::storage::offset_store::OffsetStore;
+use crate::worker::controls::{Controls, Reporter};
+use crate::worker::deliveries::{Lease, MAX_BATCH, Outbox, Tag};
+use crate::worker::pipeline::Pipeline;
+use crate::worker::source_offsets::{self, StoredOffsets};
+use crate::worker::submitted_offsets::{BatchId, Committable};
+
+/// How long to wait when the producer's buffer is full.
+const FULL: Duration = Duration::from_millis(2);
+/// How long to wait after a poll that may succeed the next time.
+const RETRY: Duration = Duration::from_millis(100);
+/// How often numbers are brought up to date while `poll` waits.
+const BEAT: Duration = Duration::from_secs(1);
+
+pub(crate) struct SourceRunner {
+    pub(crate) task: Box<dyn SourceTask>,
+    pub(crate) props: Props,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) lease: Lease,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) offsets: OffsetStore,
+    pub(crate) defaults: TaskDefaults,
+    pub(crate) tracks_topics: bool,
+    pub(crate) controls: Controls,
+    pub(crate) reporter: Reporter<TaskId>,
+    pub(crate) metrics: Arc<TaskMetrics>,
+    pub(crate) progress: Progress,
+}
+
+/// What the runner remembers between batches.
+#[derive(Default)]
+pub(crate) struct Progress {
+    acked: u64,
+    topics: HashSet<Topic>,
+    /// Batches whose records `commit_record` has yet to see, with how many are missing.
+    uncommitted: HashMap<u32, (SourceBatch, usize)>,
+    wants_commit_record: bool,
+}
+
+struct Context(Arc<dyn OffsetStorageReader>);
+
+impl SourceTaskContext for Context {
+    fn offset_storage_reader(&self) -> Arc<dyn OffsetStorageReader> {
+        self.0.clone()
+    }
+}
+
+/// What interrupted a task.
+enum Next {
+    Stop,
+    Again,
+    Commit,
+    Polled(Result<Option<SourceBatch>, ConnectError>),
+}
+
+impl Drop for SourceRunner {
+    fn drop(&mut self) {
+        self.outbox.close();
+    }
+}
+
+impl SourceRunner {
+    /// Runs until told to stop or until it fails; in both cases the task is stopped and what was acknowledged
+    /// is committed.
+    pub(crate) async fn run(mut self) -> Result<(), ConnectError> {
+        let result = match self.start().await {
+            Ok(()) => self.work().await,
+            Err(error) => Err(error),
+        };
+        // What is still under way gets its chance; the rest is read again by the next owner.
+        if tokio::time::timeout(self.defaults.offset_flush_timeout, self.outbox.drained()).await.is_err() {
+            let records = self.outbox.in_flight();
+            tracing::warn!(task = %self.reporter.id, records, "not all records were acknowledged in time");
+        }
+        self.acknowledge().await;
+        self.commit().await;
+        if let Err(error) = self.task.stop().await {
+            tracing::warn!(task = %self.reporter.id, error = &error as &dyn std::error::Error, "task did not stop cleanly");
+        }
+        result
+    }
+
+    async fn start(&mut self) -> Result<(), ConnectError> {
+        let reader = StoredOffsets::reader(&self.reporter.id.connector, &self.offsets);
+        self.task.start(Arc::new(Context(reader)), &self.props).await?;
+        self.progress.wants_commit_record = self.task.wants_commit_record();
+        if self.progress.wants_commit_record {
+            self.outbox.keep_acknowledgements();
+        }
+        Ok(())
+    }
+
+    async fn work(&mut self) -> Result<(), ConnectError> {
+        let mut flush = tokio::time::interval(self.defaults.offset_flush_interval.max(Duration::from_millis(1)));
+        flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        flush.reset();
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reported = None;
+        loop {
+            if let Some(error) = self.outbox.failure() {
+                let message = "Unrecoverable exception from producer send callback";
+                return Err(ConnectError::connect(message).with_source(error));
+            }
+            let is_running = *self.controls.target.borrow_and_update() == TargetState::Started;
+            let state = if is_running { State::Running } else { State::Paused };
+            if reported != Some(state) {
+                self.reporter.report(state, None, &self.metrics);
+                reported = Some(state);
+            }
+            let began = Instant::now();
+            let next = tokio::select! {
+                biased;
+                () = self.controls.stop.cancelled() => Next::Stop,
+                changed = self.controls.target.changed() => match changed {
+                    Ok(()) => Next::Again,
+                    Err(_) => Next::Stop,
+                },
+                _ = flush.tick() => Next::Commit,
+                _ = beat.tick() => Next::Again,
+                () = self.outbox.progress.notified() => Next::Again,
+                polled = self.task.poll(), if is_running => Next::Polled(polled),
+            };
+            match next {
+                Next::Stop => return Ok(()),
+                Next::Again => {}
+                Next::Commit => self.commit().await,
+                Next::Polled(Ok(Some(batch))) if !batch.entries.is_empty() => {
+                    self.metrics.batch_time.record_time(began.elapsed());
+                    self.send(batch).await?;
+                    // A task that always has records must let others run.
+                    tokio::task::yield_now().await;
+                }
+                Next::Polled(Ok(_)) => tokio::task::yield_now().await,
+                Next::Polled(Err(error)) if error.is_retriable() => {
+                    tracing::warn!(task = %self.reporter.id, error = &error as &dyn std::error::Error, "poll failed, trying again");
+                    self.pause(RETRY).await;
+                }
+                Next::Polled(Err(error)) => return Err(error),
+            }
+            self.acknowledge().await;
+        }
+    }
+
+    async fn send(&mut self, batch: SourceBatch) -> Result<(), ConnectError> {
+        let count = batch.entries.len();
+        if count > MAX_BATCH {
+            return Err(ConnectError::connect(format!("a batch of {count} records is too large")));
+        }
+        self.metrics.taken.add(count as u64);
+        self.metrics.batch_size.record(count as f64);
+        let id = self.outbox.submit(&batch.source_partition, &batch.offsets, count);
+        for index in 0..count {
+            match self.send_one(&batch, id, index).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.outbox.abandon(count - index);
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.outbox.abandon(count - index);
+                    return Err(error);
+                }
+            }
+        }
+        if self.tracks_topics && !self.progress.topics.contains(&batch.topic) {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.reporter.uses_topic(&batch.topic, now.as_millis() as i64);
+            self.progress.topics.insert(batch.topic.clone());
+        }
+        if self.progress.wants_commit_record {
+            self.progress.uncommitted.insert(id.0, (batch, count));
+        }
+        Ok(())
+    }
+
+    /// Hands one record to the producer, or drops it; false when told to stop before there was room for it.
+    async fn send_one(&mut self, batch: &SourceBatch, id: BatchId, index: usize) -> Result<bool, ConnectError> {
+        let entry = &batch.entries[index];
+        let Some(encoded) = self.pipeline.encode(batch, entry, &self.metrics)? else {
+            self.outbox.drop_record(id, index);
+            return Ok(true);
+        };
+        let tag = Tag::new(self.lease.slot, id, index);
+        let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(&batch.topic, tag.word());
+        record.key = self.pipeline.key(&encoded);
+        record.payload = self.pipeline.value(&encoded);
+        record.partition = entry.partition;
+        record.timestamp = entry.timestamp;
+        record.headers = encoded.headers;
+        loop {
+            let (error, returned) = match self.lease.producer().send(record) {
+                Ok(()) => return Ok(true),
+                Err(refused) => refused,
+            };
+            match error {
+                KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
+                    record = returned;
+                    tokio::select! {
+                        () = self.controls.stop.cancelled() => return Ok(false),
+                        () = tokio::time::sleep(FULL) => {}
+                    }
+                }
+                error if self.pipeline.tolerates_errors() => {
+                    tracing::debug!(task = %self.reporter.id, %error, "record is skipped");
+                    self.metrics.errors.failed();
+                    self.metrics.errors.skipped.fetch_add(1, Ordering::Relaxed);
+                    self.outbox.drop_record(id, index);
+                    return Ok(true);
+                }
+                error => {
+                    let message = "Unrecoverable exception trying to send";
+                    return Err(ConnectError::connect(message).with_source(error));
+                }
+            }
+        }
+    }
+
+    /// Brings numbers up to date and tells the task what was stored, if it wants to know.
+    async fn acknowledge(&mut self) {
+        let acked = self.outbox.acked();
+        if acked > self.progress.acked {
+            self.metrics.given.add(acked - self.progress.acked);
+            self.progress.acked = acked;
+        }
+        let skipped = self.outbox.take_skipped();
+        self.metrics.errors.skipped.fetch_add(skipped, Ordering::Relaxed);
+        let in_flight = self.outbox.in_flight() as i64;
+        self.metrics.add_active(in_flight - self.metrics.active.load(Ordering::Relaxed));
+        if !self.progress.wants_commit_record {
+            return;
+        }
+        for acknowledged in self.outbox.take_acknowledged() {
+            let Some((batch, missing)) = self.progress.uncommitted.get_mut(&acknowledged.batch.0) else {
+                continue;
+            };
+            *missing -= 1;
+            let is_last = *missing == 0;
+            let record = batch.record(acknowledged.index);
+            if let Err(error) = self.task.commit_record(&record, acknowledged.metadata).await {
+                tracing::error!(task = %self.reporter.id, error = &error as &dyn std::error::Error, "commit_record failed");
+            }
+            if is_last {
+                self.progress.uncommitted.remove(&acknowledged.batch.0);
+            }
+        }
+    }
+
+    /// Stores the offsets of what was acknowledged. A failure is logged, and tried again the next time.
+    async fn commit(&mut self) {
+        let began = Instant::now();
+        let ready = self.outbox.take_committable();
+        if !ready.is_empty() {
+            let stored = self.store(&ready).await;
+            self.metrics.committed(began.elapsed(), stored.is_ok());
+            if let Err(error) = stored {
+                tracing::error!(task = %self.reporter.id, error = &error as &dyn std::error::Error, "failed to commit offsets");
+                self.outbox.put_back(ready);
+                return;
+            }
+        }
+        if let Err(error) = self.task.commit().await {
+            tracing::error!(task = %self.reporter.id, error = &error as &dyn std::error::Error, "task's commit failed");
+        }
+    }
+
+    async fn store(&mut self, ready: &[Committable]) -> Result<(), ConnectError> {
+        let mut offsets = Vec::with_capacity(ready.len());
+        for Committable { partition, offset } in ready {
+            let offset = offset.render().as_ref().map(source_offsets::to_json).transpose()?;
+            offsets.push((source_offsets::to_json(partition)?, offset));
+        }
+        let put = self.offsets.put(&self.reporter.id.connector, &offsets);
+        match tokio::time::timeout(self.defaults.offset_flush_timeout, put).await {
+            Ok(result) => result.map_err(|e| ConnectError::connect("offsets were not stored").with_source(e)),
+            Err(_) => Err(ConnectError::retriable("offsets were not stored in time")),
+        }
+    }
+
+    async fn pause(&mut self, time: Duration) {
+        tokio::select! {
+            () = self.controls.stop.cancelled() => {}
+            () = tokio::time::sleep(time) => {}
+        }
+    }
+}
