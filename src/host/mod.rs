@@ -85,8 +85,6 @@ pub(crate) struct Command {
 pub(crate) enum Stdin {
     Empty,
     Bytes(bytes::Bytes),
-    /// A file of the control machine, streamed.
-    File(std::path::PathBuf),
 }
 
 impl Command {
@@ -102,6 +100,7 @@ impl Command {
         }
     }
 
+    #[expect(clippy::wrong_self_convention, reason = "reads as what it does to a command: run it as root")]
     pub(crate) fn as_root(mut self) -> Self {
         self.privilege = Privilege::Root;
         self

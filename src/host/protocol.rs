@@ -68,7 +68,7 @@ pub(super) fn command_line(elevation: Elevation, limit: Duration) -> String {
 pub(super) fn header(
     password: Option<&SecretString>,
     script: &str,
-    input_bytes: u64,
+    input_bytes: usize,
     on_disconnect: OnDisconnect,
 ) -> Vec<u8> {
     let mode = match on_disconnect {

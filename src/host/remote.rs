@@ -120,8 +120,11 @@ impl Host for RemoteHost {
 
     async fn run(&self, command: &Command) -> Result<Output, HostError> {
         let (elevation, password) = self.elevation(command.privilege)?;
-        let payload = Payload::open(&command.stdin).await?;
-        let header = protocol::header(password, &command.script, payload.length(), command.on_disconnect);
+        let payload: &[u8] = match &command.stdin {
+            Stdin::Empty => &[],
+            Stdin::Bytes(bytes) => bytes,
+        };
+        let header = protocol::header(password, &command.script, payload.len(), command.on_disconnect);
         let line = protocol::command_line(elevation, command.timeout);
 
         let _running = self.commands.acquire().await.expect("the semaphore is never closed");
@@ -144,7 +147,7 @@ impl Host for RemoteHost {
                     });
                 }
             },
-            failed = feed(stdin, &header, payload) => return Err(failed.expect_err("feeding only ends by failing")),
+            never = feed(stdin, &header, payload) => match never {},
         };
         tracing::debug!(
             host = %self.name,
@@ -179,65 +182,16 @@ impl Host for RemoteHost {
     }
 }
 
-/// The input of a script, opened before the command starts, so that a missing file is not the host's failure.
-enum Payload<'a> {
-    Bytes(&'a [u8]),
-    File { path: &'a std::path::Path, file: tokio::fs::File, length: u64 },
-}
-
-impl<'a> Payload<'a> {
-    async fn open(stdin: &'a Stdin) -> Result<Self, HostError> {
-        match stdin {
-            Stdin::Empty => Ok(Self::Bytes(&[])),
-            Stdin::Bytes(bytes) => Ok(Self::Bytes(bytes)),
-            Stdin::File(path) => {
-                let failed = |source| HostError::LocalFile { path: path.clone(), source };
-                let file = tokio::fs::File::open(path).await.map_err(failed)?;
-                let length = file.metadata().await.map_err(failed)?.len();
-                Ok(Self::File { path, file, length })
-            }
-        }
-    }
-
-    fn length(&self) -> u64 {
-        match self {
-            Self::Bytes(bytes) => bytes.len() as u64,
-            Self::File { length, .. } => *length,
-        }
-    }
-}
-
 /// Writes header and payload, then keeps the stream open: its end tells the remote side that we are gone.
 ///
-/// Only ends when a local file cannot be read. A remote side that stops reading is not an error here: its exit status
-/// says why.
-async fn feed(
-    mut stdin: Box<dyn AsyncWrite + Send + Unpin>,
-    header: &[u8],
-    payload: Payload<'_>,
-) -> Result<Infallible, HostError> {
-    let mut is_open = stdin.write_all(header).await.is_ok();
-    match payload {
-        Payload::Bytes(bytes) => is_open = is_open && stdin.write_all(bytes).await.is_ok(),
-        Payload::File { path, file, length } => {
-            let mut file = file.take(length);
-            let mut buffer = vec![0; 64 * 1024];
-            let mut left = length;
-            while is_open && left > 0 {
-                let read = match file.read(&mut buffer).await {
-                    Ok(0) => Err(std::io::ErrorKind::UnexpectedEof.into()),
-                    other => other,
-                };
-                let read = read.map_err(|source| HostError::LocalFile { path: path.to_owned(), source })?;
-                left -= read as u64;
-                is_open = stdin.write_all(&buffer[..read]).await.is_ok();
-            }
-        }
+/// Never ends. A remote side that stops reading is not an error here: its exit status says why.
+async fn feed(mut stdin: Box<dyn AsyncWrite + Send + Unpin>, header: &[u8], payload: &[u8]) -> Infallible {
+    let _closed: std::io::Result<()> = async {
+        stdin.write_all(header).await?;
+        stdin.write_all(payload).await?;
+        stdin.flush().await
     }
-    if is_open {
-        // A stream that cannot be flushed is closed, which the exit status tells.
-        let _closed = stdin.flush().await;
-    }
+    .await;
     std::future::pending().await
 }
 

@@ -29,15 +29,21 @@ impl RunDir {
         let parent = parent();
         let failed = |source| HostError::LocalFile { path: parent.clone(), source };
         remove_dead(&parent);
-        let dir = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .rand_bytes(6)
-            .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir_in(&parent)
-            .map_err(failed)?;
-        let lock = File::create(dir.path().join(LOCK)).map_err(failed)?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| failed(errno.into()))?;
-        Ok(Self { dir, _lock: lock })
+        loop {
+            let dir = tempfile::Builder::new()
+                .prefix(PREFIX)
+                .rand_bytes(6)
+                .permissions(fs::Permissions::from_mode(0o700))
+                .tempdir_in(&parent)
+                .map_err(failed)?;
+            let path = dir.path().join(LOCK);
+            let lock = File::create(&path).map_err(failed)?;
+            let is_locked = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
+            // Another run that starts now may have taken the new directory, not yet locked, for a dead one.
+            if is_locked && path.exists() {
+                return Ok(Self { dir, _lock: lock });
+            }
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -69,10 +75,11 @@ fn remove_dead(parent: &Path) {
             continue;
         }
         let Ok(lock) = File::open(entry.path().join(LOCK)) else { continue };
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            if let Err(error) = fs::remove_dir_all(entry.path()) {
-                tracing::debug!(path = %entry.path().display(), %error, "cannot remove the directory of a dead run");
-            }
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            continue;
+        }
+        if let Err(error) = fs::remove_dir_all(entry.path()) {
+            tracing::debug!(path = %entry.path().display(), %error, "cannot remove the directory of a dead run");
         }
     }
 }

@@ -49,12 +49,15 @@ const JUMP_IDLE_SECONDS: NonZeroUsize = NonZeroUsize::new(20).expect("not zero")
 /// The command of the idle channel: right in every login shell, ends when our end of its input does.
 const IDLE_LINE: &str = "cat";
 
+/// The master of one jump host; locked while it logs in.
+type JumpSlot = Arc<Mutex<Option<Arc<Master>>>>;
+
 /// All SSH of one run.
 pub(crate) struct SshRun {
     dir: RunDir,
     logins: Semaphore,
     /// Masters of jump hosts by the chain that leads to them, the jump host itself last.
-    jumps: Mutex<HashMap<Vec<SshHop>, Arc<Mutex<Option<Arc<Master>>>>>>,
+    jumps: Mutex<HashMap<Vec<SshHop>, JumpSlot>>,
     next_file: AtomicU64,
 }
 
@@ -107,10 +110,10 @@ impl SshRun {
             let slot = Arc::clone(self.jumps.lock().await.entry(chain.to_vec()).or_default());
             // Hosts behind the same jump host wait here while the first of them logs in.
             let mut slot = slot.lock().await;
-            if let Some(master) = slot.as_ref() {
-                if master.session.check().await.is_ok() {
-                    return Ok(Some(Arc::clone(master)));
-                }
+            if let Some(master) = slot.as_ref()
+                && master.session.check().await.is_ok()
+            {
+                return Ok(Some(Arc::clone(master)));
             }
             let previous = self.jump_master(host, before).await?;
             let master = Arc::new(self.login(host, last, previous, JUMP_IDLE_SECONDS).await?);
@@ -147,7 +150,7 @@ impl SshRun {
                 Ok(socket_dir) => {
                     let log = socket_dir.path().join("log");
                     let session = Arc::new(Session::new_native_mux(socket_dir));
-                    return Ok(Master { address: hop.address.clone(), session, log, config, jump });
+                    return Ok(Master { address: hop.address.clone(), session, log, config, _jump: jump });
                 }
                 Err(error) => error,
             };
@@ -241,7 +244,7 @@ struct Master {
     log: PathBuf,
     config: PathBuf,
     /// Kept alive as long as this one needs it.
-    jump: Option<Arc<Master>>,
+    _jump: Option<Arc<Master>>,
 }
 
 impl Master {
@@ -266,13 +269,6 @@ pub(crate) struct SshTransport {
     forwards: Mutex<HashMap<Endpoint, PathBuf>>,
     /// Keeps the master from being idle while commands run elsewhere.
     idle: Mutex<Option<Running>>,
-}
-
-impl SshTransport {
-    /// The jump host's address, when there is one.
-    pub(crate) fn via(&self) -> Option<&str> {
-        self.master.jump.as_ref().map(|jump| jump.address.as_str())
-    }
 }
 
 #[async_trait]

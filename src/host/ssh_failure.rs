@@ -41,8 +41,10 @@ pub(super) fn classify(log: &str) -> SshFailure {
 
 /// The log without warnings that explain nothing, on one line, short enough for an error.
 pub(super) fn summary(log: &str) -> String {
+    const ADVICE: [&str; 5] =
+        ["Warning: Permanently added", "ssh-keygen -f", "remove with", "Offending", "Add correct host key"];
     let is_noise = |line: &str| {
-        line.is_empty() || line.starts_with('@') || line.starts_with("Warning: Permanently added")
+        line.is_empty() || line.starts_with('@') || ADVICE.iter().any(|advice| line.contains(advice))
     };
     let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !is_noise(line)).collect();
     let last = &lines[lines.len().saturating_sub(3)..];
@@ -78,5 +80,10 @@ mod tests {
     fn summary_keeps_the_last_words() {
         assert_eq!(summary("@@@@\nOne.\n\nTwo.\nThree.\nFour.\n"), "Two.; Three.; Four.");
         assert_eq!(summary(""), "ssh gave no reason");
+        // Advice about the generated known_hosts file would mislead: it is gone by then.
+        assert_eq!(
+            summary("  ssh-keygen -f \"/tmp/x/0.known\" -R \"h\"\nHost key verification failed."),
+            "Host key verification failed."
+        );
     }
 }

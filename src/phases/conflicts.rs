@@ -84,7 +84,8 @@ mod tests {
 
     fn planned(answer: &str) -> Vec<(String, Vec<String>)> {
         let target = Target::Host(HostName::parse("w1").unwrap());
-        let wanted = ["confluent-kafka-connect.service", "other.service"].map(|unit| UnitName::parse(unit).unwrap());
+        let wanted =
+            ["confluent-kafka-connect.service", "other.service"].map(|unit| UnitName::parse(unit).unwrap());
         let changes = decide(&target, &wanted, &units::parse_states(answer));
         changes.into_iter().map(|change| (change.subject, change.fields)).collect()
     }
@@ -94,7 +95,9 @@ mod tests {
         assert_eq!(planned(""), []);
         assert_eq!(planned("unit=disabled inactive confluent-kafka-connect.service\n"), []);
         assert_eq!(
-            planned("unit=enabled active confluent-kafka-connect.service\nunit=enabled failed other.service\n"),
+            planned(
+                "unit=enabled active confluent-kafka-connect.service\nunit=enabled failed other.service\n"
+            ),
             [
                 (
                     "unit confluent-kafka-connect.service".to_owned(),

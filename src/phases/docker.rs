@@ -69,13 +69,22 @@ impl Phase for Docker {
         let mut findings = planned.findings;
         findings.extend(planned.changes.iter().map(|change| {
             let message = format!("{} is not as it should be after it was set up", change.subject);
-            error(at.target, message, "run `provision apply` again; `journalctl -u docker` on the host says more")
+            error(
+                at.target,
+                message,
+                "run `provision apply` again; `journalctl -u docker` on the host says more",
+            )
         }));
         Ok(findings)
     }
 }
 
-async fn install(host: &dyn Host, spec: &model::Docker, parts: Parts, is_from_vendor: bool) -> Result<(), PhaseError> {
+async fn install(
+    host: &dyn Host,
+    spec: &model::Docker,
+    parts: Parts,
+    is_from_vendor: bool,
+) -> Result<(), PhaseError> {
     let facts = host.facts();
     let origin = match spec.source {
         DockerSource::Vendor => Origin::Vendor,
@@ -125,7 +134,8 @@ fn decide(target: &Target, spec: &model::Docker, host: &HostFacts, facts: &Docke
 }
 
 fn installed(target: &Target, subject: &str) -> Change {
-    Change::create(Docker::ID, target, subject).irreversible("installed packages stay; others may use them by then")
+    Change::create(Docker::ID, target, subject)
+        .irreversible("installed packages stay; others may use them by then")
 }
 
 /// What has to be installed. A Compose that the engine is too new for counts as none.
@@ -168,10 +178,14 @@ fn refuse(target: &Target, spec: &model::Docker, host: &HostFacts, facts: &Docke
     if let Some(engine) = facts.engine.as_ref().filter(|engine| engine.major() < OLDEST_ENGINE) {
         return error(format!("Docker {engine} is too old"), "upgrade it to 20.10 or later");
     }
-    if let Compose::Standalone(version) = &facts.compose {
-        if docker::DottedVersion::parse(OLDEST_COMPOSE).is_some_and(|oldest| *version < oldest) {
-            return error(format!("docker-compose {version} is too old"), "upgrade it to 1.29 or install the Compose plugin");
-        }
+    let oldest = docker::DottedVersion::parse(OLDEST_COMPOSE);
+    if let (Compose::Standalone(version), Some(oldest)) = (&facts.compose, oldest)
+        && *version < oldest
+    {
+        return error(
+            format!("docker-compose {version} is too old"),
+            "upgrade it to 1.29 or install the Compose plugin",
+        );
     }
     if facts.client == Client::Docker && facts.engine.is_none() && (facts.is_active || !facts.has_unit) {
         return error(
@@ -245,7 +259,10 @@ mod tests {
         check(&format!("{RUNNING}engine=26.1.5\n"), &[COMPOSE]);
         check(&format!("{RUNNING}engine=26.1.5\nstandalone=1.29.2\n"), &[COMPOSE]);
         check("client=docker\nplugin=2.26.1\nunit=yes\nenabled=yes\napt=yes\n", &[SERVICE]);
-        check(&format!("{RUNNING}engine=26.1.5\nplugin=2.26.1\noutside_group=ann\n"), &["group docker, user ann"]);
+        check(
+            &format!("{RUNNING}engine=26.1.5\nplugin=2.26.1\noutside_group=ann\n"),
+            &["group docker, user ann"],
+        );
     }
 
     #[test]
@@ -259,11 +276,26 @@ mod tests {
         check("client=snap\napt=yes\n", auto, &debian(), "snap");
         check("client=podman\napt=yes\n", auto, &debian(), "Podman");
         check("client=absent\napt=yes\n", DockerSource::Present, &debian(), "not installed");
-        check(&format!("{RUNNING}engine=26.1.5\nstandalone=1.29.2\n"), DockerSource::Present, &debian(), "cannot recreate");
-        check("client=absent\n", auto, &HostFacts { os: "fedora".to_owned(), ..HostFacts::default() }, "fedora");
+        check(
+            &format!("{RUNNING}engine=26.1.5\nstandalone=1.29.2\n"),
+            DockerSource::Present,
+            &debian(),
+            "cannot recreate",
+        );
+        check(
+            "client=absent\n",
+            auto,
+            &HostFacts { os: "fedora".to_owned(), ..HostFacts::default() },
+            "fedora",
+        );
         check(&format!("{RUNNING}engine=19.3.1\nplugin=2.0.0\n"), auto, &debian(), "too old");
         check(&format!("{RUNNING}engine=20.10.1\nstandalone=1.25.0\n"), auto, &debian(), "too old");
-        check(&format!("{RUNNING}engine_error=permission denied\nplugin=2.0.0\n"), auto, &debian(), "permission denied");
+        check(
+            &format!("{RUNNING}engine_error=permission denied\nplugin=2.0.0\n"),
+            auto,
+            &debian(),
+            "permission denied",
+        );
         check(&format!("{RUNNING}engine=20.10.1\nplugin=2.0.0\nunknown_user=ann\n"), auto, &debian(), "ann");
     }
 }

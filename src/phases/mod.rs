@@ -12,17 +12,24 @@ pub(crate) use error::PhaseError;
 
 use crate::plan::Change;
 
+mod conflicts;
 mod connectors;
 mod context;
 mod credentials;
+mod docker;
 mod error;
 mod files;
+mod image;
 mod java;
 mod kafka;
+mod preflight;
 mod services;
 mod smoke;
 mod topics;
 mod trust;
+
+#[cfg(test)]
+mod tests;
 
 /// Whether a phase runs once for the cluster or once for each host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,12 +168,16 @@ impl<P: Phase> AnyPhase for P {
 /// Every phase, in running order.
 pub(crate) fn all() -> Vec<Box<dyn AnyPhase>> {
     vec![
+        Box::new(preflight::Preflight),
+        Box::new(docker::Docker),
         Box::new(java::Java),
         Box::new(trust::Trust),
         Box::new(kafka::Kafka),
         Box::new(credentials::Credentials),
+        Box::new(image::Image),
         Box::new(files::Files),
         Box::new(topics::Topics),
+        Box::new(conflicts::Conflicts),
         Box::new(services::Services),
         Box::new(connectors::Connectors),
         Box::new(smoke::Smoke),

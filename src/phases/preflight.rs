@@ -9,7 +9,7 @@ use crate::desired::host_root;
 use crate::host::{HostExt, HostFacts, Privilege, Sudo};
 use crate::inventory::model::{Inventory, Runtime, UnitName};
 use crate::plan::{Change, Target};
-use crate::shell::preflight::{self, Answers, BrokerAnswer, Broker, HeldPort, Questions};
+use crate::shell::preflight::{self, Answers, Broker, BrokerAnswer, HeldPort, Questions};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -156,10 +156,17 @@ fn judge(wanted: &Wanted<'_>, host: &HostFacts, sudo: &Sudo, facts: &PreflightFa
     if answers.memory > 0 && answers.memory < wanted.memory {
         say(
             Error,
-            format!("has {} MiB of memory, and the worker may take {} MiB", answers.memory / MIB, wanted.memory / MIB),
+            format!(
+                "has {} MiB of memory, and the worker may take {} MiB",
+                answers.memory / MIB,
+                wanted.memory / MIB
+            ),
             "lower `connect.memory`, or use a larger host",
         );
-    } else if answers.memory_available > 0 && answers.memory_available < wanted.memory && !has_own_port(answers) {
+    } else if answers.memory_available > 0
+        && answers.memory_available < wanted.memory
+        && !has_own_port(answers)
+    {
         say(
             Warning,
             format!(
@@ -176,7 +183,12 @@ fn judge(wanted: &Wanted<'_>, host: &HostFacts, sudo: &Sudo, facts: &PreflightFa
         } else if folder.free < DISK_NEEDED {
             say(
                 Error,
-                format!("{} has {} MiB free, and {} are needed", folder.path, folder.free / MIB, DISK_NEEDED / MIB),
+                format!(
+                    "{} has {} MiB free, and {} are needed",
+                    folder.path,
+                    folder.free / MIB,
+                    DISK_NEEDED / MIB
+                ),
                 "make room; `docker system df` shows what Docker holds",
             );
         }
@@ -208,7 +220,11 @@ fn judge(wanted: &Wanted<'_>, host: &HostFacts, sudo: &Sudo, facts: &PreflightFa
             BrokerAnswer::Refused => say(Error, format!("cannot connect to the broker {host}:{port}"), hint),
             BrokerAnswer::Silent => say(Error, format!("the broker {host}:{port} does not answer"), hint),
             BrokerAnswer::Untried => {
-                say(Warning, format!("the way to the broker {host}:{port} was not tried"), "bash is not installed there");
+                say(
+                    Warning,
+                    format!("the way to the broker {host}:{port} was not tried"),
+                    "bash is not installed there",
+                );
             }
         }
     }
@@ -258,7 +274,9 @@ mod tests {
     fn a_good_host_passes() {
         let ours = format!("{GOOD}broker=0 connected\nheld=8083 yes - container x\n");
         assert_eq!(judged(&ours, &good_host(), &Sudo::Passwordless), []);
-        let freed = format!("{GOOD}broker=0 connected\nheld=8083 no confluent-kafka-connect.service java, process 9\n");
+        let freed = format!(
+            "{GOOD}broker=0 connected\nheld=8083 no confluent-kafka-connect.service java, process 9\n"
+        );
         assert_eq!(judged(&freed, &good_host(), &Sudo::NotNeeded), []);
     }
 
@@ -266,14 +284,28 @@ mod tests {
     fn everything_wrong_is_reported_at_once() {
         let answer = "memory=200000\navailable=100000\nfolder=1000 yes /etc\nfolder=9000000 no /var/lib\n\
                       held=8083 no nginx.service nginx, process 4\nheld=8079 no - \nbroker=0 unresolved\n";
-        let host = HostFacts { architecture: "aarch64".to_owned(), clock_skew_seconds: -3600, ..HostFacts::default() };
+        let host = HostFacts {
+            architecture: "aarch64".to_owned(),
+            clock_skew_seconds: -3600,
+            ..HostFacts::default()
+        };
         let found = judged(answer, &host, &Sudo::Unavailable { said: "not in sudoers".to_owned() });
         for needle in [
-            "aarch64", "no way to root", "systemd", "3600 s behind", "195 MiB of memory", "/etc has 0 MiB", "/var/lib cannot",
-            "port 8083 is taken by nginx.service", "port 8079 is taken by another program", "resolve the broker broker-1",
+            "aarch64",
+            "no way to root",
+            "systemd",
+            "3600 s behind",
+            "195 MiB of memory",
+            "/etc has 0 MiB",
+            "/var/lib cannot",
+            "port 8083 is taken by nginx.service",
+            "port 8079 is taken by another program",
+            "resolve the broker broker-1",
         ] {
             assert!(
-                found.iter().any(|(severity, message)| *severity == Severity::Error && message.contains(needle)),
+                found
+                    .iter()
+                    .any(|(severity, message)| *severity == Severity::Error && message.contains(needle)),
                 "{needle}: {found:?}"
             );
         }
@@ -284,6 +316,9 @@ mod tests {
     fn small_differences_only_warn() {
         let host = HostFacts { clock_skew_seconds: 30, ..good_host() };
         let found = judged(&format!("{GOOD}broker=0 untried\n"), &host, &Sudo::NotNeeded);
-        assert!(found.len() == 2 && found.iter().all(|(severity, _)| *severity == Severity::Warning), "{found:?}");
+        assert!(
+            found.len() == 2 && found.iter().all(|(severity, _)| *severity == Severity::Warning),
+            "{found:?}"
+        );
     }
 }

@@ -9,9 +9,6 @@ use sha2::{Digest, Sha256};
 use super::quote;
 use crate::host::{Command, Stdin};
 
-/// Suffix of a file that is being written; only a killed run leaves one, and the next write removes it.
-const ASIDE: &str = ".provision-new";
-
 /// Owner and permissions of a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Access {
@@ -214,11 +211,6 @@ pub(crate) fn remove(title: &str, files: &[&str], empty_directories: &[&str]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_suffix_is_the_one_of_the_script() {
-        assert!(WRITE_FUNCTIONS.contains(ASIDE));
-    }
 
     #[test]
     fn states_are_read() {

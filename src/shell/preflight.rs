@@ -188,7 +188,8 @@ mod tests {
     #[test]
     fn answers_are_read() {
         let broker = |host: &str| Broker { host: host.to_owned(), port: 9093, address: None };
-        let questions = Questions { brokers: vec![broker("a"), broker("b"), broker("c")], ..Questions::default() };
+        let questions =
+            Questions { brokers: vec![broker("a"), broker("b"), broker("c")], ..Questions::default() };
         let answer = "systemd=yes\nmemory=2048\navailable=1024\nfolder=4 yes /var/my lib\n\
                       held=8083 no confluent-kafka-connect.service java, process 17\nheld=8079 yes - \n\
                       broker=1 unresolved\nbroker=0 connected\n";

@@ -12,6 +12,9 @@ use super::WorkerBuildError;
 /// The clone that this program was built from.
 const CLONE: &str = env!("CARGO_MANIFEST_DIR");
 
+/// `KEY="VALUE"` lines: the environment that makes the build static, said once for everyone who builds the worker.
+const STATIC_ENVIRONMENT: &str = include_str!("../../worker/static.env");
+
 /// How many of cargo's last lines an error keeps.
 const TAIL_LINES: usize = 20;
 
@@ -28,14 +31,13 @@ impl Places {
     fn find() -> Self {
         let clone = PathBuf::from(CLONE);
         let architecture = std::env::consts::ARCH;
-        let from_env =
-            |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Self {
             target: format!("{architecture}-unknown-linux-gnu"),
             target_dir: from_env("CARGO_TARGET_DIR").unwrap_or_else(|| clone.join("target")),
             openssl_lib: from_env("OPENSSL_LIB_DIR")
-                .unwrap_or_else(|| format!("/usr/lib/{architecture}-linux-gnu").into()),
-            openssl_include: from_env("OPENSSL_INCLUDE_DIR").unwrap_or_else(|| "/usr/include".into()),
+                .unwrap_or_else(|| static_value("OPENSSL_LIB_DIR").into()),
+            openssl_include: from_env("OPENSSL_INCLUDE_DIR")
+                .unwrap_or_else(|| static_value("OPENSSL_INCLUDE_DIR").into()),
             clone,
         }
     }
@@ -57,6 +59,20 @@ impl Places {
         ];
         candidates.into_iter().find(|path| path.exists())
     }
+}
+
+fn from_env(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The pairs of [`STATIC_ENVIRONMENT`].
+fn static_environment() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let pairs = STATIC_ENVIRONMENT.lines().filter(|line| !line.starts_with('#'));
+    pairs.filter_map(|line| line.split_once('=')).map(|(key, value)| (key, value.trim_matches('"')))
+}
+
+fn static_value(name: &str) -> &'static str {
+    static_environment().find_map(|(key, value)| (key == name).then_some(value)).unwrap_or_default()
 }
 
 /// The built worker, built now if it is not there or older than its sources.
@@ -155,9 +171,8 @@ async fn run_cargo(places: &Places) -> Result<(), WorkerBuildError> {
         .args(["build", "--release", "--locked", "--package", "connect-worker", "--bin", "connect-worker"])
         .args(["--color", "never", "--target", &places.target])
         .current_dir(&places.clone)
-        // A static C library and OpenSSL's static libraries; the target is named so that build scripts are not static.
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .env("OPENSSL_STATIC", "1")
+        // The target is named so that build scripts and macros are not static.
+        .envs(static_environment())
         .env("OPENSSL_LIB_DIR", &places.openssl_lib)
         .env("OPENSSL_INCLUDE_DIR", &places.openssl_include)
         .stdin(Stdio::null())
@@ -183,6 +198,13 @@ async fn run_cargo(places: &Places) -> Result<(), WorkerBuildError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_static_environment_is_read() {
+        assert_eq!(static_value("RUSTFLAGS"), "-C target-feature=+crt-static");
+        assert_eq!(static_value("OPENSSL_STATIC"), "1");
+        assert!(static_value("OPENSSL_LIB_DIR").starts_with('/'));
+    }
 
     #[test]
     fn sources_of_a_build_are_read() {

@@ -1,0 +1,154 @@
+//! What every phase on hosts promises, tried on hosts in memory: a plan after its apply is empty, and applying twice is
+//! applying once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::OnceCell;
+
+use super::conflicts::Conflicts;
+use super::docker::Docker;
+use super::image::Image;
+use super::preflight::Preflight;
+use super::{Context, Phase, Scoped, Severity};
+use crate::control::ControlHome;
+use crate::engine::event::{Event, Events, Reporter};
+use crate::host::Host;
+use crate::host::fake::{FakeHost, said};
+use crate::inventory;
+use crate::kafka_access::KafkaAccess;
+use crate::plan::Target;
+use crate::secrets::Secrets;
+
+const INVENTORY: &str = "\
+cluster: orders
+hosts:
+  w1:
+    address: 10.0.0.1
+kafka:
+  bootstrap: [broker-1:9092]
+  security: PLAINTEXT
+conflicts: [confluent-kafka-connect]
+";
+
+struct Silent;
+
+impl Reporter for Silent {
+    fn event(&self, _: &Event<'_>) {}
+}
+
+fn context(host: Arc<FakeHost>, folder: &Path) -> Context {
+    let file = folder.join("inventory.yml");
+    std::fs::write(&file, INVENTORY).unwrap();
+    let inventory = inventory::load(&file).unwrap_or_else(|problems| panic!("{problems}"));
+    let home = ControlHome::new(folder, &inventory.cluster);
+    let name = host.name().clone();
+    Context {
+        hosts: BTreeMap::from([(name, host as Arc<dyn Host>)]),
+        routes: BTreeMap::new(),
+        secrets: Secrets::new(home.clone()),
+        home,
+        kafka: KafkaAccess::default(),
+        worker: Some(static_program(folder)),
+        artifact: OnceCell::new(),
+        events: Events::new(Arc::new(Silent)),
+        probe: AtomicBool::new(false),
+        inventory,
+    }
+}
+
+/// The header of a static program for x86_64, which is all that is looked at.
+fn static_program(folder: &Path) -> std::path::PathBuf {
+    let mut header = vec![0; 64];
+    header[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    header[18] = 62;
+    let path = folder.join("worker");
+    std::fs::write(&path, header).unwrap();
+    path
+}
+
+async fn converges<P: Phase>(phase: P, host: FakeHost, changes: usize) -> Arc<FakeHost> {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Arc::new(host);
+    let ctx = context(Arc::clone(&host), folder.path());
+    let target = Target::Host(host.name().clone());
+    let at = Scoped { ctx: &ctx, target: &target };
+
+    let facts = phase.check(&at).await.unwrap();
+    let planned = phase.plan(&at, &facts);
+    assert_eq!(planned.changes.len(), changes, "{planned:?}");
+    assert_eq!(planned.changes, phase.plan(&at, &facts).changes, "planning is pure");
+    for _twice in 0..2 {
+        for change in &planned.changes {
+            phase.apply(&at, &facts, change).await.unwrap();
+        }
+        let facts = phase.check(&at).await.unwrap();
+        assert_eq!(phase.plan(&at, &facts).changes, [], "a plan after its apply is empty");
+    }
+    assert_eq!(phase.verify(&at).await.unwrap(), []);
+    host
+}
+
+/// A host whose answer to `look` changes for good when a command of the title `change` runs.
+fn host_that_changes(look: &str, before: &'static str, change: &str, after: impl Into<String>) -> FakeHost {
+    let is_changed = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&is_changed);
+    let after = after.into();
+    FakeHost::new("w1")
+        .on(change, move |_| {
+            is_changed.store(true, Ordering::Relaxed);
+            None
+        })
+        .on(look, move |_| Some(said(if seen.load(Ordering::Relaxed) { after.as_str() } else { before })))
+}
+
+#[tokio::test]
+async fn docker_converges() {
+    let after =
+        "client=docker\nengine=20.10.24\nstandalone=1.29.2\nunit=yes\nenabled=yes\nactive=yes\napt=yes\n";
+    let host = host_that_changes("look at Docker", "client=absent\napt=yes\n", "install Docker", after);
+    converges(Docker, host, 1).await;
+    let stopped = "client=docker\nplugin=2.26.1\nunit=yes\napt=yes\n";
+    let running = format!("{stopped}engine=26.1.5\nenabled=yes\nactive=yes\n");
+    let host = host_that_changes("look at Docker", stopped, "start Docker", running);
+    let host = converges(Docker, host, 1).await;
+    assert!(!host.ran().iter().any(|title| title.starts_with("install")));
+}
+
+#[tokio::test]
+async fn conflicts_converge() {
+    let (before, after) =
+        ("unit=enabled active confluent-kafka-connect\n", "unit=disabled inactive confluent-kafka-connect\n");
+    let host =
+        host_that_changes("look at conflicting", before, "stop and disable confluent-kafka-connect", after);
+    converges(Conflicts, host, 1).await;
+    converges(Conflicts, FakeHost::new("w1"), 0).await;
+}
+
+#[tokio::test]
+async fn image_converges() {
+    let folder = tempfile::tempdir().unwrap();
+    let artifact = crate::worker_build::locate(Some(&static_program(folder.path()))).await.unwrap();
+    let after = format!("image={}\n", artifact.image_digest());
+    let host =
+        host_that_changes("look at the worker image", "image=of another program\n", "load the worker", after);
+    converges(Image, host, 1).await;
+}
+
+#[tokio::test]
+async fn preflight_finds_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = "systemd=yes\nmemory=4000000\navailable=2000000\nheld=8083 no nginx.service nginx\nbroker=0 refused\n";
+    let host = Arc::new(FakeHost::new("w1").on("look at the host's means", move |_| Some(said(taken))));
+    let ctx = context(Arc::clone(&host), folder.path());
+    let target = Target::Host(host.name().clone());
+    let at = Scoped { ctx: &ctx, target: &target };
+    let facts = Preflight.check(&at).await.unwrap();
+    let planned = Preflight.plan(&at, &facts);
+    assert_eq!(planned.changes, []);
+    assert_eq!(planned.findings.len(), 2, "{:?}", planned.findings);
+    assert!(planned.findings.iter().all(|finding| finding.severity == Severity::Error));
+    assert_eq!(host.ran(), ["look at the host's means"]);
+}
