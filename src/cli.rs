@@ -31,6 +31,8 @@ pub(crate) enum Verb {
     Records(RecordsArgs),
     /// Stop the cluster and remove what provision made
     Destroy(DestroyArgs),
+    /// Write the worker image as an archive for `docker load`, or print its Dockerfile
+    Image(ImageArgs),
     /// Print a commented inventory to start from
     Init,
     /// Print the JSON Schema of the inventory, for editors
@@ -87,6 +89,19 @@ pub(crate) struct DestroyArgs {
     /// Really remove
     #[arg(short, long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args, Clone)]
+pub(crate) struct ImageArgs {
+    /// Print the Dockerfile that makes the same image, and build nothing
+    #[arg(long)]
+    pub(crate) dockerfile: bool,
+    /// Where the archive is written
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// A built connect-worker to use instead of building one
+    #[arg(long, value_name = "FILE", env = "CONNECT_WORKER_BIN")]
+    pub(crate) worker: Option<PathBuf>,
 }
 
 #[derive(Debug, Args, Clone)]

@@ -12,7 +12,7 @@
 //! Files are written aside and renamed, so that a run that dies leaves old or new ones, never halves.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -131,6 +131,21 @@ impl ControlHome {
         Ok(marker)
     }
 
+    /// Keeps other runs of this machine from changing the cluster until the lock is dropped; `None` when one does.
+    pub(crate) fn lock(&self) -> Result<Option<File>, ControlError> {
+        let path = self.folder.join("lock");
+        let open = || {
+            create_private_folders(&self.folder)?;
+            OpenOptions::new().create(true).append(true).mode(0o600).open(&path)
+        };
+        let file = open().map_err(|source| ControlError::Write { path: path.clone(), source })?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(ControlError::Write { path, source }),
+        }
+    }
+
     /// Appends one line to the journal.
     pub(crate) fn append_journal(&self, line: &str) -> Result<(), ControlError> {
         let path = self.folder.join("journal.jsonl");
@@ -201,6 +216,16 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let mode = fs::metadata(home.folder()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn one_run_at_a_time_holds_the_lock() {
+        let (_folder, home) = home();
+        let held = home.lock().unwrap();
+        assert!(held.is_some());
+        assert!(home.lock().unwrap().is_none());
+        drop(held);
+        assert!(home.lock().unwrap().is_some());
     }
 
     #[test]

@@ -33,6 +33,22 @@ pub(crate) async fn apply(args: ApplyArgs) -> Exit {
             run.close().await;
             return Exit::ChangesPending;
         }
+        let _lock = match run.ctx.home.lock() {
+            Ok(Some(lock)) => lock,
+            Ok(None) => {
+                report::stderr(&format!(
+                    "error: another run of this machine is changing cluster {}\n  hint: wait until it has ended\n",
+                    run.ctx.inventory.cluster
+                ));
+                run.close().await;
+                return Exit::Locked;
+            }
+            Err(error) => {
+                report::stderr(&format!("error: {}\n", engine::chain(&error)));
+                run.close().await;
+                return Exit::CheckFailed;
+            }
+        };
         engine::apply::apply(&run.ctx, &phases, &survey, args.run.parallel).await
     };
     let verified = if applied.failures.is_empty() {
@@ -78,7 +94,7 @@ pub(crate) async fn smoke(mut args: RunArgs) -> Exit {
 
 async fn look(run: &Run, phases: &[Box<dyn AnyPhase>]) -> Survey {
     let survey = engine::survey::survey(&run.ctx, phases, &run.selection).await;
-    run.ctx.events.emit(&Event::Planned { plan: &survey.plan });
+    run.ctx.events.emit(&Event::Planned);
     survey
 }
 

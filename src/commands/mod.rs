@@ -2,6 +2,7 @@
 
 mod apply;
 mod destroy;
+mod image;
 mod open;
 mod records;
 mod show;
@@ -19,6 +20,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Some(Verb::Destroy(args)) => destroy::destroy(args).await,
         Some(Verb::Records(args)) => records::records(args).await,
         Some(Verb::Check(args)) => show::check(&args),
+        Some(Verb::Image(args)) => image::image(args).await,
         Some(Verb::Init) => show::starter(),
         Some(Verb::Schema) => show::schema(),
     }

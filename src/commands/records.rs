@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kafka_control::{Error, OffsetSpec, Record, TopicPartition};
+use kafka_control::{OffsetSpec, Record, TopicPartition};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -55,7 +55,7 @@ async fn newest(run: &Run, topic: &str, max: usize) -> Result<Vec<(i32, Record)>
         let back = i64::try_from(max).unwrap_or(i64::MAX);
         let mut offset = end.saturating_sub(back).max(start);
         while offset < *end {
-            let batch = admin.fetch(partition, offset, FETCH_BYTES, FETCH_WAIT).await.map_err(Error::from)?;
+            let batch = admin.fetch(partition, offset, FETCH_BYTES, FETCH_WAIT).await?;
             let Some(last) = batch.last() else { break };
             offset = last.offset + 1;
             records.extend(batch.into_iter().map(|record| (partition.partition, record)));

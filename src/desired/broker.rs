@@ -257,6 +257,10 @@ fn properties(inventory: &Inventory, managed: &ManagedKafka, layout: &Layout, ma
         ("share.coordinator.state.topic.num.partitions", "1".to_owned()),
         ("share.coordinator.state.topic.replication.factor", "1".to_owned()),
         ("share.coordinator.state.topic.min.isr", "1".to_owned()),
+        // A node that was killed may register again only after its last session; controller and broker being one
+        // process, a stall that ends the session early hits both.
+        ("broker.session.timeout.ms", "4000".to_owned()),
+        ("broker.heartbeat.interval.ms", "500".to_owned()),
         // One worker joins at a time here; waiting for more would only make every start three seconds longer.
         ("group.initial.rebalance.delay.ms", "0".to_owned()),
     ]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::inventory::model::HostName;
 use crate::phases::Finding;
-use crate::plan::{Change, Plan, Target};
+use crate::plan::{Change, Target};
 
 /// One thing that happened.
 #[derive(Debug)]
@@ -19,10 +19,8 @@ pub(crate) enum Event<'a> {
     SurveyStarted {
         hosts: &'a [HostName],
     },
-    /// The plan stands; shown before anything is changed.
-    Planned {
-        plan: &'a Plan,
-    },
+    /// The plan stands and is about to be shown.
+    Planned,
     /// A phase has nothing to do on any target.
     PhaseUnchanged {
         title: &'a str,

@@ -10,7 +10,6 @@ use super::Target;
 pub(crate) enum Action {
     Create,
     Update,
-    Remove,
     Restart,
 }
 

@@ -36,7 +36,6 @@ fn line(change: &Change, width: usize) -> String {
     let sign = match change.action {
         Action::Create => '+',
         Action::Update => '~',
-        Action::Remove => '-',
         Action::Restart => '*',
     };
     let mut line = format!("{sign} {:width$}  {}", change.target.to_string(), change.subject);

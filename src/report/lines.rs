@@ -25,7 +25,7 @@ impl Reporter for Silent {
 /// The event as one line (a failure: as several); `None` when there is nothing to say.
 pub(super) fn line(event: &Event<'_>) -> Option<String> {
     match event {
-        Event::HostConnecting { .. } | Event::Planned { .. } | Event::VerifyStarted { .. } => None,
+        Event::HostConnecting { .. } | Event::Planned | Event::VerifyStarted { .. } => None,
         Event::HostConnected { host } => Some(format!("{host}: connected")),
         Event::SurveyStarted { hosts } => Some(format!("looking at {} host(s) and Kafka", hosts.len())),
         Event::PhaseUnchanged { title } => Some(format!("{title}: unchanged")),

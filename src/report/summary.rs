@@ -46,6 +46,9 @@ pub(crate) fn summary(outcome: &Outcome<'_>) -> String {
             let _ = writeln!(out, "  {}: {}", change.target, change.subject);
         }
     }
+    for warning in &outcome.plan.warnings {
+        let _ = writeln!(out, "warning: {warning}");
+    }
     let changed = outcome.done.len();
     let noun = if changed == 1 { "change" } else { "changes" };
     let verdict = match outcome.exit {
