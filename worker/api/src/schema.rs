@@ -204,6 +204,11 @@ impl Schema {
         Self::plain(SchemaType::Bytes, Presence::Optional)
     }
 
+    /// A builder that starts from a copy of this schema.
+    pub fn to_builder(&self) -> SchemaBuilder {
+        SchemaBuilder((*self.0).clone())
+    }
+
     /// The base type.
     pub fn kind(&self) -> SchemaType {
         self.0.kind
