@@ -19,18 +19,16 @@ use crate::desired::broker::{self, Layout, Material, Node};
 use crate::host::{Command, HostError, HostExt, Stdin};
 use crate::inventory::model::{Login, ManagedKafka};
 use crate::kafka_access::{self, ADMIN_SECRET};
-use crate::kafka_home::{self, Found, PINNED_VERSION};
-use crate::plan::{Action, Change, Disruption, Target};
+use crate::kafka_home::{self, Found};
+use crate::plan::Change;
 use crate::shell::fields::Fields;
 use crate::shell::files::{self, FileKind, FileState, FileToWrite};
 use crate::shell::quote;
-use crate::supervise::process::{self, Need, Program, State};
+use crate::supervise::process::{self, Program, State};
 use crate::{authority, desired};
+use decision::{FILES, JARS, STORAGE, Seen, decide};
 
-const JARS: &str = "Apache Kafka's jars";
-const FILES: &str = "broker configuration";
-const STORAGE: &str = "broker storage";
-const BROKER: &str = "broker";
+mod decision;
 
 /// How long a node may take from its start to its first login.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -42,26 +40,6 @@ pub(crate) struct Kafka;
 /// What the host of the managed node has; `None` on every other host.
 #[derive(Debug, Clone)]
 pub(crate) struct KafkaFacts(Option<Seen>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Seen {
-    found: Found,
-    /// `cluster.id` of the formatted storage.
-    formatted: Option<String>,
-    /// The cluster id that our marker stands for; `None` when this control machine has none.
-    ours: Option<String>,
-    state: State,
-    /// Files that are not as they should be; every one of them when what goes into them is not made yet.
-    stale: Vec<String>,
-    has_files: bool,
-    /// What the node should have been started from, once that is known.
-    digest: Option<String>,
-    /// Ports that something listens on while our node does not run, with their keys in the inventory.
-    taken: Vec<(u16, &'static str)>,
-    /// The folder of the storage, and the control machine's folder of the cluster; for people.
-    data: String,
-    home: String,
-}
 
 #[async_trait]
 impl Phase for Kafka {
@@ -219,76 +197,6 @@ fn look(managed: &ManagedKafka, layout: &Layout) -> Command {
     Command::new("look at Kafka", script)
 }
 
-fn decide(target: &Target, managed: &ManagedKafka, seen: &Seen) -> Planned {
-    let findings = findings(target, managed, seen);
-    if !findings.is_empty() {
-        return Planned { findings, changes: Vec::new() };
-    }
-    let create = |subject: &str| Change::create(Kafka::ID, target, subject);
-    let mut changes = Vec::new();
-    if seen.found.libs.is_none() {
-        changes.push(create(JARS));
-    }
-    if !seen.has_files {
-        changes.push(create(FILES));
-    } else if !seen.stale.is_empty() {
-        changes.push(Change::update(Kafka::ID, target, FILES, seen.stale.clone()));
-    }
-    if seen.formatted.is_none() {
-        changes.push(create(STORAGE));
-    }
-    let need = match (&seen.digest, &seen.state) {
-        (Some(digest), state) if changes.is_empty() => state.need(digest),
-        (_, State::Absent) => Need::Start,
-        (_, State::Dead) => Need::Revive,
-        (_, State::Running { .. }) => Need::Restart,
-    };
-    let restart =
-        |field| Change { action: Action::Restart, ..Change::update(Kafka::ID, target, BROKER, [field]) };
-    match need {
-        Need::Nothing => {}
-        Need::Start => changes.push(create(BROKER)),
-        Need::Revive => changes.push(restart("found dead")),
-        Need::Restart => changes.push(restart("configuration").disrupting(Disruption::BrokerRestart)),
-    }
-    Planned { changes, findings }
-}
-
-/// What stands in the way of every change.
-fn findings(target: &Target, managed: &ManagedKafka, seen: &Seen) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut error = |message: String, hint: String| {
-        let place = target.to_string();
-        findings.push(Finding { severity: Severity::Error, place, message, hint: Some(hint) });
-    };
-    for (port, key) in &seen.taken {
-        error(
-            format!("port {port} is taken by a program that is not ours"),
-            format!("stop that program, or choose another port as `kafka.managed.{key}`"),
-        );
-    }
-    if let (Some(home), None) = (&seen.found.unpacked, &seen.found.libs) {
-        error(
-            format!("{home} has no folder `libs`"),
-            "let `kafka.managed.home` or KAFKA_HOME name an unpacked Kafka distribution".to_owned(),
-        );
-    }
-    if seen.found.unpacked.is_none() && managed.version.as_str() != PINNED_VERSION {
-        error(
-            format!("the jars of Kafka {} are not pinned, only those of {PINNED_VERSION}", managed.version),
-            "take that version, or let `kafka.managed.home` name an unpacked distribution".to_owned(),
-        );
-    }
-    if let Some(formatted) = seen.formatted.as_ref().filter(|formatted| seen.ours.as_ref() != Some(formatted))
-    {
-        error(
-            format!("the storage in {} belongs to another Kafka cluster ({formatted})", seen.data),
-            format!("bring {} from the control machine that made it, or move the storage aside", seen.home),
-        );
-    }
-    findings
-}
-
 /// What goes into the node's files, if all of it was made before.
 fn existing_material(at: &Scoped<'_>, managed: &ManagedKafka) -> Result<Option<Material>, PhaseError> {
     let now = OffsetDateTime::now_utc();
@@ -444,117 +352,4 @@ async fn log_tail(at: &Scoped<'_>, layout: &Layout) -> Result<Vec<String>, Phase
     let output = at.host().check(&Command::new("read Kafka's log", script)).await?;
     lines.extend(output.lines().map(str::to_owned));
     Ok(lines)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroU16;
-
-    use super::*;
-    use crate::inventory::model::{HostName, Port, Version};
-
-    fn managed() -> ManagedKafka {
-        let port = |number| Port::new(NonZeroU16::new(number).unwrap());
-        ManagedKafka {
-            host: HostName::parse("lab").unwrap(),
-            version: Version::parse(PINNED_VERSION).unwrap(),
-            port: port(9093),
-            controller_port: port(9094),
-            home: None,
-            data: None,
-        }
-    }
-
-    /// A node that runs as it should.
-    fn converged() -> Seen {
-        Seen {
-            found: Found { libs: Some("/cache/libs".into()), ..Found::default() },
-            formatted: Some("id".into()),
-            ours: Some("id".into()),
-            state: State::Running { pid: 7, digest: "d".into() },
-            stale: Vec::new(),
-            has_files: true,
-            digest: Some("d".into()),
-            taken: Vec::new(),
-            data: "/state/kafka/data".into(),
-            home: "/certs/lab".into(),
-        }
-    }
-
-    fn check(seen: &Seen, expected: &[(Action, &str, &[&str])]) {
-        let planned = decide(&Target::Host(HostName::parse("lab").unwrap()), &managed(), seen);
-        let changes: Vec<_> = planned
-            .changes
-            .iter()
-            .map(|change| (change.action, change.subject.as_str(), change.fields.as_slice()))
-            .collect();
-        let expected: Vec<(Action, &str, Vec<String>)> = expected
-            .iter()
-            .map(|(action, subject, fields)| {
-                (*action, *subject, fields.iter().map(|field| (*field).to_owned()).collect())
-            })
-            .collect();
-        let expected: Vec<_> =
-            expected.iter().map(|(action, subject, fields)| (*action, *subject, fields.as_slice())).collect();
-        assert_eq!(changes, expected);
-        assert_eq!(planned.findings, []);
-    }
-
-    #[test]
-    fn nothing_is_planned_for_a_node_that_runs_as_it_should() {
-        check(&converged(), &[]);
-    }
-
-    #[test]
-    fn everything_is_planned_on_a_bare_host() {
-        let bare = Seen {
-            found: Found::default(),
-            formatted: None,
-            ours: None,
-            state: State::Absent,
-            stale: vec!["all".into()],
-            has_files: false,
-            digest: None,
-            ..converged()
-        };
-        let create = Action::Create;
-        check(
-            &bare,
-            &[(create, JARS, &[]), (create, FILES, &[]), (create, STORAGE, &[]), (create, BROKER, &[])],
-        );
-    }
-
-    #[test]
-    fn a_dead_node_is_revived_and_a_changed_one_restarted() {
-        let dead = Seen { state: State::Dead, ..converged() };
-        check(&dead, &[(Action::Restart, BROKER, &["found dead"])]);
-        let stopped = Seen { state: State::Absent, ..converged() };
-        check(&stopped, &[(Action::Create, BROKER, &[])]);
-        let changed = Seen { stale: vec!["listener.pem".into()], digest: Some("e".into()), ..converged() };
-        check(
-            &changed,
-            &[(Action::Update, FILES, &["listener.pem"]), (Action::Restart, BROKER, &["configuration"])],
-        );
-        let never_restarted = Seen { digest: Some("e".into()), ..converged() };
-        check(&never_restarted, &[(Action::Restart, BROKER, &["configuration"])]);
-    }
-
-    #[test]
-    fn what_is_in_the_way_is_named_with_its_remedy_and_nothing_is_planned() {
-        let check = |seen: Seen, expected: &str, remedy: &str| {
-            let planned = decide(&Target::Cluster, &managed(), &seen);
-            assert_eq!(planned.changes, []);
-            let [finding] = planned.findings.as_slice() else { panic!("{:?}", planned.findings) };
-            assert!(finding.message.contains(expected), "{}", finding.message);
-            assert!(finding.hint.as_ref().unwrap().contains(remedy), "{:?}", finding.hint);
-        };
-        let taken = Seen { state: State::Dead, taken: vec![(9093, "port")], ..converged() };
-        check(taken, "port 9093 is taken", "`kafka.managed.port`");
-        let other = Seen { formatted: Some("other".into()), ..converged() };
-        check(other, "another Kafka cluster (other)", "/certs/lab");
-        let forgotten = Seen { ours: None, ..converged() };
-        check(forgotten, "another Kafka cluster (id)", "/certs/lab");
-        let found = Found { unpacked: Some("/opt/kafka".into()), ..Found::default() };
-        check(Seen { found, ..converged() }, "/opt/kafka has no folder", "KAFKA_HOME");
-    }
 }
