@@ -3,6 +3,7 @@
 //! Start at [`phases::all`], the list of what is done; `commands/` is how a run goes.
 
 mod authority;
+mod causes;
 mod cli;
 mod commands;
 mod control;

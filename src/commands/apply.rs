@@ -1,8 +1,7 @@
 //! `apply`, `plan` and `smoke`: one survey, one plan, and what each command makes of it.
 
-use std::io::{IsTerminal, Write};
-
 use super::open::Run;
+use crate::causes::chain;
 use crate::cli::{ApplyArgs, RunArgs};
 use crate::engine::event::{Event, Failure, FailureKind};
 use crate::engine::{self, apply::Applied, survey::Survey, verify::Verified};
@@ -28,7 +27,7 @@ pub(crate) async fn apply(args: ApplyArgs) -> Exit {
         if run.style != Style::Json {
             report::stdout(&plan_text(&survey, &phases));
         }
-        if !args.yes && !confirmed() {
+        if !args.yes && !report::confirmed("Make these changes?") {
             report::stderr("nothing was changed\n");
             run.close().await;
             return Exit::ChangesPending;
@@ -44,7 +43,7 @@ pub(crate) async fn apply(args: ApplyArgs) -> Exit {
                 return Exit::Locked;
             }
             Err(error) => {
-                report::stderr(&format!("error: {}\n", engine::chain(&error)));
+                report::stderr(&format!("error: {}\n", chain(&error)));
                 run.close().await;
                 return Exit::CheckFailed;
             }
@@ -106,17 +105,6 @@ fn plan_text(survey: &Survey, phases: &[Box<dyn AnyPhase>]) -> String {
 
 fn pending(survey: &Survey) -> Exit {
     if survey.plan.is_empty() { Exit::Done } else { Exit::ChangesPending }
-}
-
-/// Asks on a terminal; elsewhere nobody could answer, and a pipeline means what it says.
-fn confirmed() -> bool {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return true;
-    }
-    report::stderr("\nMake these changes? [y/N] ");
-    let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
 /// Shows the outcome and ends the run.

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::open::Run;
+use crate::causes::chain;
 use crate::cli::DestroyArgs;
 use crate::desired::{host_root, privilege};
-use crate::engine::{self, survey};
+use crate::engine::survey;
 use crate::exit_code::Exit;
 use crate::host::{Command, HostExt};
 use crate::phases::{self, Removed, Scoped};
@@ -42,7 +43,7 @@ pub(crate) async fn destroy(args: DestroyArgs) -> Exit {
                     total.removed.extend(part.removed.into_iter().map(|text| format!("{target}: {text}")));
                     total.left.extend(part.left.into_iter().map(|text| format!("{target}: {text}")));
                 }
-                Err(error) => errors.push(format!("{target}: {}: {}", phase.title(), engine::chain(&error))),
+                Err(error) => errors.push(format!("{target}: {}: {}", phase.title(), chain(&error))),
             }
         }
     }
@@ -52,7 +53,7 @@ pub(crate) async fn destroy(args: DestroyArgs) -> Exit {
     if errors.is_empty() && run.selection.is_everything() {
         match run.ctx.home.remove() {
             Ok(()) => total.removed.push(run.ctx.home.folder().display().to_string()),
-            Err(error) => errors.push(engine::chain(&error)),
+            Err(error) => errors.push(chain(&error)),
         }
     }
     let exit = if errors.is_empty() { Exit::Done } else { Exit::PartlyApplied };
@@ -75,7 +76,7 @@ async fn forget(run: &Run) -> Vec<String> {
         host.check(&command).await
     });
     let outcomes = futures::future::join_all(removals).await;
-    outcomes.into_iter().filter_map(Result::err).map(|error| engine::chain(&error)).collect()
+    outcomes.into_iter().filter_map(Result::err).map(|error| chain(&error)).collect()
 }
 
 fn show(run: &Run, total: &Removed, errors: &[String], exit: Exit) {

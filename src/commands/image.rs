@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 
+use crate::causes::chain;
 use crate::cli::ImageArgs;
-use crate::engine;
 use crate::exit_code::Exit;
 use crate::templates::{self, Dockerfile};
 use crate::{image, report, worker_build};
@@ -24,7 +24,7 @@ pub(crate) async fn image(args: ImageArgs) -> Exit {
         Err(error) => {
             let hint = error.hint().map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
             let tail: String = error.tail().iter().map(|line| format!("  | {line}\n")).collect();
-            report::stderr(&format!("error: {}\n{tail}{hint}", engine::chain(&error)));
+            report::stderr(&format!("error: {}\n{tail}{hint}", chain(&error)));
             return Exit::CheckFailed;
         }
     };

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use serde_json::json;
 use tokio::sync::OnceCell;
 
+use crate::causes::chain;
 use crate::cli::{InventoryArgs, RunArgs};
 use crate::control::ControlHome;
 use crate::engine::connect::{Connected, connect};
@@ -15,12 +16,12 @@ use crate::engine::event::{Events, Failure};
 use crate::engine::selection::Selection;
 use crate::exit_code::Exit;
 use crate::host::SshRun;
+use crate::inventory;
 use crate::inventory::model::{self, HostName, Inventory};
 use crate::kafka_access::KafkaAccess;
 use crate::phases::{self, Context};
 use crate::report::{self, Pointer, Style};
 use crate::secrets::Secrets;
-use crate::{engine, inventory};
 
 /// An open run. Ends with [`Run::close`].
 pub(crate) struct Run {
@@ -62,7 +63,7 @@ impl Run {
         let home = ControlHome::new(&absolute(&args.certs), &inventory.cluster);
         let secrets = Secrets::new(home.clone());
         let ssh = SshRun::create().map_err(|error| {
-            report::stderr(&format!("error: {}\n", engine::chain(&error)));
+            report::stderr(&format!("error: {}\n", chain(&error)));
             Exit::CheckFailed
         })?;
         let wanted: Vec<&model::Host> =

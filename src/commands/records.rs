@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::open::Run;
+use crate::causes::chain;
 use crate::cli::RecordsArgs;
-use crate::engine::chain;
 use crate::exit_code::Exit;
 use crate::kafka_access::KafkaAccessError;
 use crate::report;

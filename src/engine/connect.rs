@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use super::chain;
 use super::event::{Event, Events, Failure, FailureKind};
+use crate::causes::chain;
 use crate::control::ControlHome;
 use crate::desired::host_root;
 use crate::host::{

@@ -8,26 +8,10 @@ pub(crate) mod selection;
 pub(crate) mod survey;
 pub(crate) mod verify;
 
-use std::error::Error;
-
+use crate::causes::chain;
 use crate::phases::PhaseError;
 use crate::plan::Target;
 use event::{Failure, FailureKind};
-
-/// An error and its causes, outermost first, joined by `: `.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.ends_with(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
-}
 
 fn failure(target: &Target, step: &str, kind: FailureKind, error: &PhaseError) -> Failure {
     let kind = match error {

@@ -26,6 +26,7 @@ use super::ssh_config::{self, HopError, HopFiles, SshHop, SshTarget};
 use super::ssh_failure::{self, SshFailure};
 use super::transport::{Running, Transport, TransportError};
 use super::{HostError, mux};
+use crate::causes::chain;
 use crate::inventory::model::HostName;
 
 /// sshd allows 10 sessions per connection by default; one is the idle one, one is left to spare.
@@ -224,16 +225,6 @@ fn write(path: &Path, text: &str) -> Result<(), ConfigError> {
 fn backoff(attempt: u32) -> Duration {
     let base = Duration::from_millis(250) * 2_u32.pow(attempt.saturating_sub(1).min(5));
     base + base.mul_f64(rand::random_range(0.0..0.25))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// One ssh process that holds a connection.

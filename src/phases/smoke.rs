@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{Finding, Phase, PhaseError, Planned, Scope, Scoped, Severity};
+use crate::causes::chain;
 use crate::desired::probe_topic;
 use crate::host::{Command, Host, HostExt};
 use crate::kafka_access::KafkaAccessError;
@@ -129,7 +130,7 @@ fn error(host: &dyn Host, message: String) -> Finding {
 fn unreachable(host: &dyn Host, cause: &RestError) -> Finding {
     Finding {
         hint: Some("is the worker running? its log is on the host, see `docker logs` or the log file".into()),
-        ..error(host, crate::engine::chain(cause))
+        ..error(host, chain(cause))
     }
 }
 

@@ -55,3 +55,13 @@ pub(crate) fn stdout(text: &str) {
 pub(crate) fn stderr(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
+
+/// Asks for a yes on a terminal; elsewhere nobody could answer, and a pipeline means what it says.
+pub(crate) fn confirmed(question: &str) -> bool {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return true;
+    }
+    stderr(&format!("\n{question} [y/N] "));
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+}
