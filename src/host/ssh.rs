@@ -159,7 +159,11 @@ impl SshRun {
                 // The crate hands over ssh's log as the text of this error; without a log ssh never ran.
                 openssh::Error::Connect(log) if log.raw_os_error().is_none() => {
                     let log = log.to_string();
-                    (ssh_failure::classify(&log), ssh_failure::summary(&log))
+                    let detail = match ssh_failure::shown_fingerprint(&log) {
+                        Some(fingerprint) => format!("it shows {fingerprint}"),
+                        None => ssh_failure::summary(&log),
+                    };
+                    (ssh_failure::classify(&log), detail)
                 }
                 _ => return Err(HostError::Ssh { host: host.clone(), source: io::Error::other(error) }),
             };

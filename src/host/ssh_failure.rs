@@ -39,6 +39,11 @@ pub(super) fn classify(log: &str) -> SshFailure {
     }
 }
 
+/// The fingerprint of the key that a server showed in place of the known one.
+pub(super) fn shown_fingerprint(log: &str) -> Option<&str> {
+    log.lines().map(|line| line.trim().trim_end_matches('.')).find(|line| line.starts_with("SHA256:"))
+}
+
 /// The log without warnings that explain nothing, on one line, short enough for an error.
 pub(super) fn summary(log: &str) -> String {
     const ADVICE: [&str; 5] =
@@ -74,6 +79,14 @@ mod tests {
         );
         check("ssh: connect to host 10.0.0.1 port 22: Connection refused", SshFailure::Unreachable);
         check("ssh: Could not resolve hostname nowhere: Name or service not known", SshFailure::Unreachable);
+    }
+
+    #[test]
+    fn a_changed_key_is_told_by_its_fingerprint() {
+        let log =
+            "The fingerprint for the ED25519 key sent by the remote host is\nSHA256:abc/+d.\nPlease contact";
+        assert_eq!(shown_fingerprint(log), Some("SHA256:abc/+d"));
+        assert_eq!(shown_fingerprint("Host key verification failed."), None);
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub(crate) fn write_files(title: &str, directories: &[Directory], files: &[FileT
         script += &format!("place {}\n", quote(path));
     }
     script += "flush_folders\n";
-    Command::new(title, script).stdin(Stdin::Bytes(payload.into())).secret()
+    Command::new(title, script).stdin(Stdin::Bytes(payload.into()))
 }
 
 /// Definitions that the calls of [`write_files`] use. `written` and `folders` are lists of lines.

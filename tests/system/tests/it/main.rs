@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in helpers too")]
 
+mod hosts;
 mod kafka_control;
+mod lab;
 mod main_job;
+mod programs;
 mod stores;
 mod testbed;
