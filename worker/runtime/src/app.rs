@@ -136,7 +136,7 @@ async fn work(
         Some(prepared) => prepared?,
         None => return Ok(()),
     };
-    let stores = Stores::open(&config, partitions)?;
+    let stores = Stores::open(&config, partitions, &client)?;
     let (requests, request_inbox) = mpsc::channel(256);
     let (is_ready, ready_seen) = watch::channel(false);
     let distributed = DistributedHerder {
@@ -212,7 +212,11 @@ struct Stores {
 }
 
 impl Stores {
-    fn open(config: &WorkerConfig, partitions: internal_topics::Partitions) -> Result<Self, AppError> {
+    fn open(
+        config: &WorkerConfig,
+        partitions: internal_topics::Partitions,
+        client: &Client,
+    ) -> Result<Self, AppError> {
         let prefix = match config.client_id.as_str() {
             "" => format!("{}-", config.group_id),
             id => format!("{}-{id}-", config.group_id),
@@ -236,7 +240,7 @@ impl Stores {
             let mut consumer =
                 client::librdkafka(ClientKind::Consumer, &settings).map_err(AppError::Clients)?;
             consumer.set("queued.min.messages", "1000").set("queued.max.messages.kbytes", "4096");
-            let log = KafkaLog::open(topic, partitions, consumer, producer.clone(), fold)?;
+            let log = KafkaLog::open(topic, partitions, consumer, producer.clone(), client.clone(), fold)?;
             Ok::<Arc<dyn TopicLog>, AppError>(Arc::new(log))
         };
         let (config_view, status_view, offset_view) =

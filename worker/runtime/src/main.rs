@@ -191,7 +191,12 @@ async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) {
 
 fn start_logging() {
     let filter = EnvFilter::try_from_env("CONNECT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true).init();
+    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(is_terminal && std::env::var_os("NO_COLOR").is_none())
+        .init();
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

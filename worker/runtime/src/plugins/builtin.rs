@@ -1,6 +1,7 @@
 //! THE TABLE of plugins that this worker has.
 
-use connect_api::converters::StringConverter;
+use connect_api::converters::{JsonConverter, StringConverter};
+use connector_datagen::DatagenConnector;
 
 use crate::plugins::registry::{Make, Plugin};
 
@@ -9,5 +10,8 @@ pub(crate) const CONNECT_VERSION: &str = "4.3.1";
 
 #[rustfmt::skip]
 pub(crate) const PLUGINS: &[Plugin] = &[
+    Plugin { class: "io.confluent.kafka.connect.datagen.DatagenConnector", version: "0.6.6", make: Make::Source(|| Box::new(DatagenConnector::default())) },
+    Plugin { class: "org.apache.kafka.connect.json.JsonConverter", version: CONNECT_VERSION, make: Make::Converter(|| Box::new(JsonConverter::default())) },
     Plugin { class: "org.apache.kafka.connect.storage.StringConverter", version: CONNECT_VERSION, make: Make::Converter(|| Box::new(StringConverter)) },
+    Plugin { class: "org.apache.kafka.connect.storage.StringConverter", version: CONNECT_VERSION, make: Make::HeaderConverter(|| Box::new(StringConverter)) },
 ];

@@ -1,6 +1,7 @@
 //! [`TopicLog`] in Kafka: one consumer without a group per topic, one producer for all of them.
 //!
-//! Reading to the end means: ask for the end offsets, then wait until every partition was read that far. A
+//! End offsets come from the wire client: on the consumer's own connection the question would wait for the fetch
+//! that waits for records. Reading to the end means: ask for the end offsets, then wait until every partition was read that far. A
 //! partition can also end in something that is never delivered (a transaction marker, a record that was
 //! compacted away). When a partition stands still before its end, its reader fetches again from where it is;
 //! if the answer is "end of partition", there is nothing more to see before the end that was asked for.
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use kafka_control::{Client, OffsetSpec, TopicPartition};
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
@@ -17,13 +19,16 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::storage::log::{Ack, Fold, LogError, LogRecord, TopicLog};
 
-/// For one question about end offsets.
-const END_OFFSETS_TIMEOUT: Duration = Duration::from_secs(30);
+/// Before asking for end offsets again.
+const RETRY: Duration = Duration::from_millis(250);
+/// For finding out about end offsets at all.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a partition may stand still before its reader asks again from where it is.
-const STALL: Duration = Duration::from_millis(500);
+const STALL: Duration = Duration::from_secs(2);
 
 pub(crate) struct KafkaLog {
     topic: String,
@@ -41,6 +46,7 @@ impl KafkaLog {
         partitions: i32,
         mut consumer: ClientConfig,
         producer: FutureProducer,
+        client: Client,
         fold: Arc<dyn Fold>,
     ) -> Result<Self, LogError> {
         let open = |source| LogError::Open { topic: topic.to_owned(), source };
@@ -50,13 +56,16 @@ impl KafkaLog {
         let consumer: StreamConsumer = consumer.create().map_err(open)?;
         let mut assignment = TopicPartitionList::new();
         for partition in 0..partitions {
-            assignment.add_partition_offset(topic, partition, Offset::Beginning).map_err(open)?;
+            // Not "beginning", which would be one more question to the broker: nothing deletes from these topics
+            // at their beginning, and if something did, the reset above applies.
+            assignment.add_partition_offset(topic, partition, Offset::Offset(0)).map_err(open)?;
         }
         consumer.assign(&assignment).map_err(open)?;
         let (requests, inbox) = mpsc::channel(64);
         let follower = Follower {
             topic: topic.to_owned(),
-            consumer: Arc::new(consumer),
+            consumer,
+            client,
             fold,
             positions: (0..partitions).map(|p| (p, Position::default())).collect(),
             waiting: Vec::new(),
@@ -114,7 +123,9 @@ struct Waiting {
 
 struct Follower {
     topic: String,
-    consumer: Arc<StreamConsumer>,
+    consumer: StreamConsumer,
+    /// For end offsets.
+    client: Client,
     fold: Arc<dyn Fold>,
     positions: BTreeMap<i32, Position>,
     waiting: Vec<Waiting>,
@@ -150,15 +161,13 @@ impl Follower {
                 },
                 request = inbox.recv() => match request {
                     Some(done) => {
-                        let (consumer, topic) = (self.consumer.clone(), self.topic.clone());
+                        let (client, topic) = (self.client.clone(), self.topic.clone());
                         let partitions: Vec<i32> = self.positions.keys().copied().collect();
                         let found = found.clone();
                         tokio::spawn(async move {
-                            let asked = tokio::task::spawn_blocking(move || end_offsets(&consumer, &topic, &partitions));
-                            if let Ok(ends) = asked.await {
-                                // The follower is gone when nobody listens.
-                                let _ = found.send((done, ends)).await;
-                            }
+                            let ends = patient_end_offsets(client, topic, partitions).await;
+                            // The follower is gone when nobody listens.
+                            let _ = found.send((done, ends)).await;
                         });
                     }
                     None => return,
@@ -197,7 +206,7 @@ impl Follower {
                 continue;
             }
             at.asked_again = at.asked_again.max(Some(*end));
-            let offset = if at.next == 0 { Offset::Beginning } else { Offset::Offset(at.next) };
+            let offset = Offset::Offset(at.next);
             if let Err(error) = self.consumer.seek(&self.topic, *partition, offset, Duration::ZERO) {
                 tracing::debug!(topic = self.topic, partition, %error, "could not seek");
             }
@@ -205,24 +214,21 @@ impl Follower {
     }
 }
 
-/// Partition -> offset after its last record, for partitions that have any. Blocks.
-fn end_offsets(consumer: &StreamConsumer, topic: &str, partitions: &[i32]) -> Ends {
-    let failed = |source| LogError::EndOffsets { topic: topic.to_owned(), source };
-    let mut asked = TopicPartitionList::new();
-    for partition in partitions {
-        // The timestamp -1 asks for the latest offset.
-        asked.add_partition_offset(topic, *partition, Offset::End).map_err(failed)?;
-    }
-    let ends = consumer.offsets_for_times(asked, END_OFFSETS_TIMEOUT).map_err(failed)?;
-    let mut found = BTreeMap::new();
-    for end in ends.elements() {
-        end.error().map_err(failed)?;
-        match end.offset() {
-            Offset::Offset(offset) if offset > 0 => {
-                found.insert(end.partition(), offset);
+/// Asks again while brokers do not know the topic yet, or cannot be reached.
+async fn patient_end_offsets(client: Client, topic: String, partitions: Vec<i32>) -> Ends {
+    let deadline = Instant::now() + PATIENCE;
+    let asked: Vec<_> = partitions.iter().map(|p| TopicPartition::new(topic.clone(), *p)).collect();
+    loop {
+        match client.list_offsets(&asked, OffsetSpec::Latest).await {
+            Ok(ends) => {
+                let has_records = ends.into_iter().filter(|(_, end)| *end > 0);
+                return Ok(has_records.map(|(at, end)| (at.partition, end)).collect());
             }
-            _ => {}
+            Err(source) if Instant::now() < deadline => {
+                tracing::warn!(topic, error = &source as &dyn std::error::Error, "end offsets are not known yet");
+                tokio::time::sleep(RETRY).await;
+            }
+            Err(source) => return Err(LogError::EndOffsets { topic, source }),
         }
     }
-    Ok(found)
 }

@@ -36,7 +36,7 @@ pub(crate) enum LogError {
     #[error("could not write to {topic}")]
     Write { topic: String, #[source] source: rdkafka::error::KafkaError },
     #[error("could not find the end of {topic}")]
-    EndOffsets { topic: String, #[source] source: rdkafka::error::KafkaError },
+    EndOffsets { topic: String, #[source] source: kafka_control::Error },
     #[error("could not open {topic}")]
     Open { topic: String, #[source] source: rdkafka::error::KafkaError },
     #[error("{topic} is closed")]
