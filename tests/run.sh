@@ -26,8 +26,7 @@ main() {
     step 'dependencies' "$tools/bin/cargo-deny" --log-level error check bans licenses sources
     step 'lints' cargo clippy --workspace --all-targets --release --target "$target" --quiet -- -D warnings
     step 'docs' cargo doc --workspace --no-deps --release --target "$target" --quiet
-    step 'build' cargo build --workspace --bins --release --target "$target" --quiet
-    step 'build tests' cargo test --workspace --release --target "$target" --quiet --no-run
+    step 'build' cargo build --workspace --all-targets --release --target "$target" --quiet
     step 'images' "target/$target/release/testbed" images
     step 'tests' timeout --kill-after=30s "$test_limit" \
         cargo test --workspace --release --target "$target" -- --test-threads=2 "$@"
