@@ -46,7 +46,6 @@ const CONNECT_RETRY: Duration = Duration::from_secs(1);
 /// How long requests in progress may go on after the worker has stopped.
 const REST_GRACE: Duration = Duration::from_secs(5);
 
-
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AppError {
     #[error(transparent)]
@@ -156,8 +155,7 @@ async fn work(
         None => return Ok(()),
     }
     let advertised_url = format!("http://{advertised}/");
-    let identity =
-        Identity { worker_id: advertised.to_owned(), generation: Arc::new(AtomicI32::new(-1)) };
+    let identity = Identity { worker_id: advertised.to_owned(), generation: Arc::new(AtomicI32::new(-1)) };
     let (events, runners) = mpsc::unbounded_channel();
     let worker = Worker::new(Surroundings {
         config: config.clone(),
@@ -301,7 +299,11 @@ async fn cluster_id(client: &Client) -> String {
             Ok(cluster) => return cluster.cluster_id,
             Err(error) => {
                 let hint = error.hint().unwrap_or_default();
-                tracing::error!(error = &error as &dyn std::error::Error, hint, "Kafka cannot be reached, trying again");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    hint,
+                    "Kafka cannot be reached, trying again"
+                );
                 tokio::time::sleep(CONNECT_RETRY).await;
             }
         }
@@ -336,7 +338,9 @@ fn metrics_router(registry: Registry) -> axum::Router {
         let text = render::render(&registry, Build { version: CONNECT_VERSION, commit: build_info::COMMIT });
         async move { ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text) }
     };
-    axum::Router::new().route("/", axum::routing::get(page.clone())).route("/metrics", axum::routing::get(page))
+    axum::Router::new()
+        .route("/", axum::routing::get(page.clone()))
+        .route("/metrics", axum::routing::get(page))
 }
 
 /// What the group learns of this worker.

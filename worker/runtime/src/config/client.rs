@@ -29,16 +29,33 @@ const RENAMED: &[(&str, &str)] = &[
 ];
 
 const WITHOUT_MEANING: &[&str] = &[
-    "key.serializer", "value.serializer", "key.deserializer", "value.deserializer",
-    "max.block.ms", "client.dns.lookup", "enable.auto.commit", "default.api.timeout.ms",
-    "metric.reporters", "metrics.num.samples", "metrics.recording.level", "metrics.sample.window.ms",
-    "auto.include.jmx.reporter", "enable.metrics.push", "socket.connection.setup.timeout.max.ms",
-    "metadata.recovery.strategy", "metadata.recovery.rebootstrap.trigger.ms", "exclude.internal.topics",
-    "partitioner.availability.timeout.ms", "partitioner.adaptive.partitioning.enable", "partitioner.ignore.keys",
+    "key.serializer",
+    "value.serializer",
+    "key.deserializer",
+    "value.deserializer",
+    "max.block.ms",
+    "client.dns.lookup",
+    "enable.auto.commit",
+    "default.api.timeout.ms",
+    "metric.reporters",
+    "metrics.num.samples",
+    "metrics.recording.level",
+    "metrics.sample.window.ms",
+    "auto.include.jmx.reporter",
+    "enable.metrics.push",
+    "socket.connection.setup.timeout.max.ms",
+    "metadata.recovery.strategy",
+    "metadata.recovery.rebootstrap.trigger.ms",
+    "exclude.internal.topics",
+    "partitioner.availability.timeout.ms",
+    "partitioner.adaptive.partitioning.enable",
+    "partitioner.ignore.keys",
     // Read by the sink runner, not by librdkafka.
     "max.poll.records",
     // Read by `ClientSecurity`.
-    "security.protocol", "sasl.mechanism", "sasl.jaas.config",
+    "security.protocol",
+    "sasl.mechanism",
+    "sasl.jaas.config",
 ];
 
 /// librdkafka's settings for one client. Problems bear the Java name of the property.
@@ -95,7 +112,8 @@ pub(crate) fn librdkafka(
                 config.set("acks", if value.eq_ignore_ascii_case("all") { "-1" } else { value });
             }
             // Ids stay within 31 bits there.
-            (_, "retries" | "delivery.timeout.ms") if value.parse::<i64>().is_ok_and(|n| n > 2_147_483_647) => {}
+            (_, "retries" | "delivery.timeout.ms")
+                if value.parse::<i64>().is_ok_and(|n| n > 2_147_483_647) => {}
             (ClientKind::Consumer, "partition.assignment.strategy") => match strategies(value) {
                 Ok(names) => {
                     config.set("partition.assignment.strategy", names);
@@ -110,7 +128,8 @@ pub(crate) fn librdkafka(
                 config.set("socket.timeout.ms", value);
             }
             _ => {
-                let name = RENAMED.iter().find(|(java, _)| java == key).map_or(key.as_str(), |(_, ours)| ours);
+                let name =
+                    RENAMED.iter().find(|(java, _)| java == key).map_or(key.as_str(), |(_, ours)| ours);
                 config.set(name, value);
             }
         }

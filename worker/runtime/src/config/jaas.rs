@@ -146,12 +146,7 @@ mod tests {
     fn quoting_is_java_s() {
         let scram = "org.apache.kafka.common.security.scram.ScramLoginModule";
         let plain = "org.apache.kafka.common.security.plain.PlainLoginModule";
-        check(
-            &format!("{scram} required username=\"u\" password=\"p\";"),
-            LoginModule::Scram,
-            "u",
-            "p",
-        );
+        check(&format!("{scram} required username=\"u\" password=\"p\";"), LoginModule::Scram, "u", "p");
         check(&format!("{plain} REQUIRED username=u password=p ;"), LoginModule::Plain, "u", "p");
         check(
             &format!("{scram} required\n  username='a b' password=\"x\\\"y\\\\z;=\" tokenauth=\"true\";\n"),

@@ -45,8 +45,8 @@ const fn ignored(name: &'static str) -> Key {
     Key { name, kind: Kind::Text, default: Preset::Null, effect: Effect::Ignored }
 }
 
-use Preset::{Null, Required, Value};
 use Kind::{Boolean, List, Number, Text};
+use Preset::{Null, Required, Value};
 
 #[rustfmt::skip]
 pub(crate) const KEYS: &[Key] = &[
@@ -59,8 +59,6 @@ pub(crate) const KEYS: &[Key] = &[
     used("heartbeat.interval.ms", Number(1), Value("500")),
     used("rebalance.timeout.ms", Number(1), Value("60000")),
     used("worker.sync.timeout.ms", Number(0), Value("3000")),
-    used("worker.unsync.backoff.ms", Number(0), Value("300000")),
-    used("scheduled.rebalance.max.delay.ms", Number(0), Value("300000")),
     used("exactly.once.source.support", Text, Value("disabled")),
 
     used("config.storage.topic", Text, Required),
@@ -82,7 +80,6 @@ pub(crate) const KEYS: &[Key] = &[
     used("task.shutdown.graceful.timeout.ms", Number(0), Value("5000")),
     used("offset.flush.interval.ms", Number(0), Value("60000")),
     used("offset.flush.timeout.ms", Number(0), Value("5000")),
-    used("topic.creation.enable", Boolean, Value("true")),
     used("topic.tracking.enable", Boolean, Value("true")),
     used("topic.tracking.allow.reset", Boolean, Value("true")),
 
@@ -121,6 +118,10 @@ pub(crate) const KEYS: &[Key] = &[
     used("connections.max.idle.ms", Number(0), Value("540000")),
     used("socket.connection.setup.timeout.ms", Number(0), Value("10000")),
 
+    // Belong to parts of the JVM worker that this one does not have yet.
+    ignored("worker.unsync.backoff.ms"),
+    ignored("scheduled.rebalance.max.delay.ms"),
+    ignored("topic.creation.enable"),
     ignored("socket.connection.setup.timeout.max.ms"),
     ignored("client.dns.lookup"),
     ignored("send.buffer.bytes"),
@@ -175,9 +176,20 @@ pub(crate) const KEYS: &[Key] = &[
 
 /// Names below these belong to somebody else: a client, a converter, a provider, an internal topic.
 pub(crate) const PREFIXES: &[&str] = &[
-    "producer.", "consumer.", "admin.", "key.converter.", "value.converter.", "header.converter.",
-    "config.providers.", "config.storage.", "offset.storage.", "status.storage.", "metrics.context.",
-    "listeners.https.", "admin.listeners.https.", "sasl.oauthbearer.",
+    "producer.",
+    "consumer.",
+    "admin.",
+    "key.converter.",
+    "value.converter.",
+    "header.converter.",
+    "config.providers.",
+    "config.storage.",
+    "offset.storage.",
+    "status.storage.",
+    "metrics.context.",
+    "listeners.https.",
+    "admin.listeners.https.",
+    "sasl.oauthbearer.",
 ];
 
 pub(crate) fn find(name: &str) -> Option<&'static Key> {

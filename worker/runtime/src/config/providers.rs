@@ -36,11 +36,23 @@ pub(crate) enum ProviderError {
     #[error("config.providers.{name}.class: {class} is not a known provider")]
     UnknownClass { name: String, class: String },
     #[error("config.providers.{name}.param.allowlist.pattern")]
-    Pattern { name: String, #[source] source: regex::Error },
+    Pattern {
+        name: String,
+        #[source]
+        source: regex::Error,
+    },
     #[error("could not read {path}")]
-    Read { path: PathBuf, #[source] source: std::io::Error },
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("could not parse {path}")]
-    Parse { path: PathBuf, #[source] source: MalformedEscape },
+    Parse {
+        path: PathBuf,
+        #[source]
+        source: MalformedEscape,
+    },
 }
 
 impl ConfigProviders {
@@ -188,7 +200,10 @@ mod tests {
         check(&format!("${{dir:{at}:secrets.properties}}"), "db.password=s3cret\n");
         check("${env:HOME}/x", "/root/x");
         check("${env:NOT_THERE} ${vault:a:b} ${plain}", "${env:NOT_THERE} ${vault:a:b} ${plain}");
-        check(&format!("${{file:{at}/secrets.properties:absent}}"), &format!("${{file:{at}/secrets.properties:absent}}"));
+        check(
+            &format!("${{file:{at}/secrets.properties:absent}}"),
+            &format!("${{file:{at}/secrets.properties:absent}}"),
+        );
     }
 
     #[test]

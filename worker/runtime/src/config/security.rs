@@ -177,7 +177,8 @@ fn read_tls<'a>(
             let bytes = read_store(property, location)?;
             let kind = store_kind("ssl.keystore.type", get("ssl.keystore.type"))?;
             let secret = |key: &str| get(key).map(SecretString::from);
-            let (store_password, key_password) = (secret("ssl.keystore.password"), secret("ssl.key.password"));
+            let (store_password, key_password) =
+                (secret("ssl.keystore.password"), secret("ssl.key.password"));
             let identity = pki::read_keystore(kind, &bytes, store_password.as_ref(), key_password.as_ref())
                 .map_err(|e| Problem::new(property, format!("{location}: {}", chain(&e))))?;
             Some(PemIdentity { chain: identity.chain_pem(), key: identity.key_pem() })
@@ -273,7 +274,13 @@ mod tests {
         check(&format!("security.protocol=SASL_PLAINTEXT\n{jaas}"), "sasl.mechanism");
         check(&format!("security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\n{jaas}"), "sasl.jaas.config");
         check("security.protocol=SSL\nssl.truststore.location=/absent", "ssl.truststore.location");
-        check("security.protocol=SSL\nssl.truststore.type=BKS\nssl.truststore.location=/x", "ssl.truststore.type");
-        check("security.protocol=SSL\nssl.endpoint.identification.algorithm=x", "ssl.endpoint.identification.algorithm");
+        check(
+            "security.protocol=SSL\nssl.truststore.type=BKS\nssl.truststore.location=/x",
+            "ssl.truststore.type",
+        );
+        check(
+            "security.protocol=SSL\nssl.endpoint.identification.algorithm=x",
+            "ssl.endpoint.identification.algorithm",
+        );
     }
 }

@@ -51,7 +51,6 @@ pub(crate) struct MembershipConfig {
     pub(crate) heartbeat_interval: Duration,
     pub(crate) rebalance_timeout: Duration,
     pub(crate) sync_timeout: Duration,
-    pub(crate) unsync_backoff: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -67,7 +66,6 @@ pub(crate) struct TaskDefaults {
     pub(crate) shutdown_timeout: Duration,
     pub(crate) offset_flush_interval: Duration,
     pub(crate) offset_flush_timeout: Duration,
-    pub(crate) topic_creation: bool,
 }
 
 /// Which `producer.override.*` and its like a connector may use.
@@ -218,7 +216,6 @@ impl Reader {
                 heartbeat_interval: self.millis("heartbeat.interval.ms"),
                 rebalance_timeout: self.millis("rebalance.timeout.ms"),
                 sync_timeout: self.millis("worker.sync.timeout.ms"),
-                unsync_backoff: self.millis("worker.unsync.backoff.ms"),
             },
             rest: RestConfig {
                 listeners,
@@ -230,7 +227,6 @@ impl Reader {
                 shutdown_timeout: self.millis("task.shutdown.graceful.timeout.ms"),
                 offset_flush_interval: self.millis("offset.flush.interval.ms"),
                 offset_flush_timeout: self.millis("offset.flush.timeout.ms"),
-                topic_creation: self.boolean("topic.creation.enable"),
             },
             overrides: overrides?,
             topic_tracking: self.boolean("topic.tracking.enable"),
@@ -413,9 +409,13 @@ pub(crate) mod tests {
         let ConfigErrors(problems) =
             WorkerConfig::read(Properties::parse(text).unwrap(), &BTreeMap::new()).unwrap_err();
         let named: Vec<_> = problems.iter().map(|p| p.property.as_str()).collect();
-        for expected in
-            ["group.id", "bootstrap.servers", "session.timeout.ms", "listeners", "exactly.once.source.support"]
-        {
+        for expected in [
+            "group.id",
+            "bootstrap.servers",
+            "session.timeout.ms",
+            "listeners",
+            "exactly.once.source.support",
+        ] {
             assert!(named.contains(&expected), "{expected} in {named:?}");
         }
     }

@@ -69,10 +69,13 @@ pub(crate) struct Inputs {
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HerderFailure {
-    #[error("could not replay the internal topics")]
-    Replay(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the worker cannot take part in group {group}{}", hint.as_ref().map(|h| format!("\nhint: {h}")).unwrap_or_default())]
-    Group { group: String, hint: Option<String>, #[source] source: kafka_control::group::GroupError },
+    Group {
+        group: String,
+        hint: Option<String>,
+        #[source]
+        source: Box<kafka_control::group::GroupError>,
+    },
 }
 
 /// This worker's part in the current generation.
@@ -129,7 +132,8 @@ impl Actor {
                     }
                     Some(GroupEvent::Failed(source)) => {
                         let group = self.parts.config.group_id.clone();
-                        return Err(HerderFailure::Group { group, hint: source.hint(), source });
+                        let hint = source.hint();
+                        return Err(HerderFailure::Group { group, hint, source: Box::new(source) });
                     }
                     None => return Ok(()),
                 },
@@ -159,7 +163,11 @@ impl Actor {
     async fn stop_everything(&mut self) {
         let (tasks, connectors) = (self.parts.worker.tasks(), self.parts.worker.connectors());
         if !tasks.is_empty() || !connectors.is_empty() {
-            tracing::info!(connectors = connectors.len(), tasks = tasks.len(), "stopping connectors and tasks");
+            tracing::info!(
+                connectors = connectors.len(),
+                tasks = tasks.len(),
+                "stopping connectors and tasks"
+            );
         }
         self.parts.worker.stop_tasks(&tasks, true).await;
         self.parts.worker.stop_connectors(&connectors, true).await;
@@ -205,12 +213,7 @@ impl Actor {
         }
         self.parts.identity.generation.store(generation, Ordering::Release);
         let work = &assignment.work;
-        self.parts.metrics.assigned(
-            generation,
-            &assignment.leader_url,
-            work.connectors.len(),
-            work.tasks.len(),
-        );
+        self.parts.metrics.assigned(generation, work.connectors.len(), work.tasks.len());
         self.current = Some(Current { leader_url: assignment.leader_url.clone(), owners });
         if is_leader {
             self.forget_old_statuses();

@@ -131,8 +131,6 @@ pub(crate) enum HerderError {
     #[error(transparent)]
     Unjudged(#[from] JudgeError),
     #[error("{0}")]
-    BadRequest(String),
-    #[error("{0}")]
     Forbidden(&'static str),
     /// Only the leader can do this; nobody knows the leader while the group rebalances.
     #[error("not the leader")]

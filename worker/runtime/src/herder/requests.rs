@@ -20,13 +20,37 @@ pub(crate) enum Request {
         existing: Existing,
         answer: Answer<Put>,
     },
-    Patch { name: ConnectorName, config: RawConfig, answer: Answer<ConnectorInfo> },
-    Delete { name: ConnectorName, answer: Answer<()> },
-    Stop { name: ConnectorName, answer: Answer<()> },
-    RestartConnector { name: ConnectorName, answer: Answer<()> },
-    Restart { name: ConnectorName, scope: RestartScope, answer: Answer<ConnectorStatus> },
-    RestartTask { id: TaskId, answer: Answer<()> },
-    PublishTasks { name: ConnectorName, tasks: Vec<RawConfig>, answer: Answer<()> },
+    Patch {
+        name: ConnectorName,
+        config: RawConfig,
+        answer: Answer<ConnectorInfo>,
+    },
+    Delete {
+        name: ConnectorName,
+        answer: Answer<()>,
+    },
+    Stop {
+        name: ConnectorName,
+        answer: Answer<()>,
+    },
+    RestartConnector {
+        name: ConnectorName,
+        answer: Answer<()>,
+    },
+    Restart {
+        name: ConnectorName,
+        scope: RestartScope,
+        answer: Answer<ConnectorStatus>,
+    },
+    RestartTask {
+        id: TaskId,
+        answer: Answer<()>,
+    },
+    PublishTasks {
+        name: ConnectorName,
+        tasks: Vec<RawConfig>,
+        answer: Answer<()>,
+    },
 }
 
 impl Actor {

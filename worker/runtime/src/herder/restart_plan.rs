@@ -74,6 +74,9 @@ mod tests {
         let plan = plan(&before, RestartScope { include_tasks: true, only_failed: true });
         let after = announced(before, &plan);
         let states: Vec<_> = after.tasks.iter().map(|(_, s)| s.state).collect();
-        assert_eq!((after.connector.state, states), (State::Running, vec![State::Running, State::Restarting]));
+        assert_eq!(
+            (after.connector.state, states),
+            (State::Running, vec![State::Running, State::Restarting])
+        );
     }
 }

@@ -52,7 +52,8 @@ mod tests {
     fn secrets_are_not_stored() {
         let connector = map(&[("topics", "t"), ("password", "${file:/x:p}"), ("user", "u")]);
         let plan = TaskPlan { task_class: "T", configs: vec![map(&[("password", "s3cret"), ("user", "u")])] };
-        let expected = map(&[("password", "${file:/x:p}"), ("task.class", "T"), ("topics", "t"), ("user", "u")]);
+        let expected =
+            map(&[("password", "${file:/x:p}"), ("task.class", "T"), ("topics", "t"), ("user", "u")]);
         assert_eq!(raw_configs(plan, &connector), [expected]);
     }
 

@@ -185,7 +185,10 @@ impl<V: GroupView> Actor<V> {
                 Err(RoundError::Group(error)) if !error.is_transient() => return Err(error),
                 Err(RoundError::Group(GroupError::RebalanceInProgress)) => {}
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "could not join the group, trying again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "could not join the group, trying again"
+                    );
                     self.metrics.rebalance_failed();
                     tokio::time::sleep(RETRY).await;
                 }

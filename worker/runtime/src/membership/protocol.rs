@@ -178,7 +178,8 @@ mod tests {
             work: Work { connectors: vec!["c".into()], tasks: vec![TaskId::new("c", 0)] },
         };
         let bytes = assignment.encode();
-        let expected: &[u8] = b"\0\0\0\0\0\x01m\0\x01u\0\0\0\0\0\0\0\x01\0\0\0\x01\0\x01c\0\0\0\x02\xff\xff\xff\xff\0\0\0\0";
+        let expected: &[u8] =
+            b"\0\0\0\0\0\x01m\0\x01u\0\0\0\0\0\0\0\x01\0\0\0\x01\0\x01c\0\0\0\x02\xff\xff\xff\xff\0\0\0\0";
         assert_eq!(bytes, expected);
         assert_eq!(Assignment::decode(&bytes), Ok(assignment));
     }

@@ -28,7 +28,6 @@ pub(crate) struct Numbers {
     pub(crate) assigned_tasks: AtomicU64,
     last_heartbeat: Mutex<Option<Instant>>,
     last_rebalance: Mutex<Option<Instant>>,
-    leader_url: Mutex<String>,
 }
 
 impl GroupMetrics {
@@ -68,11 +67,10 @@ impl GroupMetrics {
         self.0.failed_rebalances.add(1);
     }
 
-    pub(crate) fn assigned(&self, epoch: i32, leader_url: &str, connectors: usize, tasks: usize) {
+    pub(crate) fn assigned(&self, epoch: i32, connectors: usize, tasks: usize) {
         self.0.epoch.store(epoch.into(), Ordering::Relaxed);
         self.0.assigned_connectors.store(connectors as u64, Ordering::Relaxed);
         self.0.assigned_tasks.store(tasks as u64, Ordering::Relaxed);
-        set(&self.0.leader_url, leader_url.to_owned());
     }
 }
 
@@ -85,10 +83,6 @@ impl Numbers {
     /// None before the first one.
     pub(crate) fn since_rebalance(&self) -> Option<Duration> {
         get(&self.last_rebalance).map(|at| at.elapsed())
-    }
-
-    pub(crate) fn leader_url(&self) -> String {
-        get(&self.leader_url)
     }
 }
 

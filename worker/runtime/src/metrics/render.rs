@@ -271,7 +271,8 @@ mod tests {
         metrics.set_state(State::Running);
         metrics.taken.add(3);
         let page = render(&registry, Build { version: "4.3.1", commit: "c" });
-        let polled = "kafka_connect_source_task_metrics_source_record_poll_total{connector=\"a\\\"b\",task=\"0\"} 3\n";
+        let polled =
+            "kafka_connect_source_task_metrics_source_record_poll_total{connector=\"a\\\"b\",task=\"0\"} 3\n";
         assert!(page.contains(polled), "{page}");
         let running =
             "kafka_connect_connect_worker_metrics_connector_running_task_count{connector=\"a\\\"b\"} 1\n";

@@ -23,30 +23,74 @@ pub(crate) static SOURCE: LazyLock<ConfigDef> = LazyLock::new(|| {
     };
     common()
         .define(
-            shown("topic.creation.groups", Type::List, Importance::Low, TOPIC_CREATION, 1, Width::Long,
-                "Topic Creation Groups", "Names of groups of topics that the worker creates with settings of their own.")
+            shown(
+                "topic.creation.groups",
+                Type::List,
+                Importance::Low,
+                TOPIC_CREATION,
+                1,
+                Width::Long,
+                "Topic Creation Groups",
+                "Names of groups of topics that the worker creates with settings of their own.",
+            )
             .default_value(ParsedValue::List(Vec::new())),
         )
         .define(
-            shown("exactly.once.support", Type::String, Importance::Medium, EXACTLY_ONCE, 1, Width::Short,
-                "Exactly once support", "Whether to insist on exactly-once delivery: requested or required.")
+            shown(
+                "exactly.once.support",
+                Type::String,
+                Importance::Medium,
+                EXACTLY_ONCE,
+                1,
+                Width::Short,
+                "Exactly once support",
+                "Whether to insist on exactly-once delivery: requested or required.",
+            )
             .default_value(ParsedValue::String("requested".into()))
             .validator(Validator::OneOfIgnoringCase(vec!["requested".into(), "required".into()])),
         )
         .define(
-            shown("transaction.boundary", Type::String, Importance::Medium, EXACTLY_ONCE, 2, Width::Short,
-                "Transaction Boundary", "Where transactions end under exactly-once delivery: poll, interval or connector.")
+            shown(
+                "transaction.boundary",
+                Type::String,
+                Importance::Medium,
+                EXACTLY_ONCE,
+                2,
+                Width::Short,
+                "Transaction Boundary",
+                "Where transactions end under exactly-once delivery: poll, interval or connector.",
+            )
             .default_value(ParsedValue::String("poll".into()))
-            .validator(Validator::OneOfIgnoringCase(vec!["poll".into(), "interval".into(), "connector".into()])),
+            .validator(Validator::OneOfIgnoringCase(vec![
+                "poll".into(),
+                "interval".into(),
+                "connector".into(),
+            ])),
         )
         .define(
-            shown("transaction.boundary.interval.ms", Type::Long, Importance::Low, EXACTLY_ONCE, 3, Width::Short,
-                "Transaction boundary interval", "How often transactions end when the boundary is interval.")
+            shown(
+                "transaction.boundary.interval.ms",
+                Type::Long,
+                Importance::Low,
+                EXACTLY_ONCE,
+                3,
+                Width::Short,
+                "Transaction boundary interval",
+                "How often transactions end when the boundary is interval.",
+            )
             .default_value(ParsedValue::Null),
         )
         .define(
-            shown("offsets.storage.topic", Type::String, Importance::Low, OFFSETS_TOPIC, 1, Width::Long,
-                "Offsets topic", "A topic of its own for the offsets of this connector.")
+            shown(
+                "offsets.storage.topic",
+                Type::String,
+                Importance::Low,
+                OFFSETS_TOPIC,
+                1,
+                Width::Long,
+                "Offsets topic",
+                "A topic of its own for the offsets of this connector.",
+            )
             .default_value(ParsedValue::Null)
             .validator(Validator::NonEmptyString),
         )
@@ -58,30 +102,68 @@ pub(crate) static SINK: LazyLock<ConfigDef> = LazyLock::new(|| {
     };
     common()
         .define(
-            shown("topics", Type::List, Importance::High, COMMON, 4, Width::Long, "Topics",
-                "Topics to read, separated by commas.")
+            shown(
+                "topics",
+                Type::List,
+                Importance::High,
+                COMMON,
+                4,
+                Width::Long,
+                "Topics",
+                "Topics to read, separated by commas.",
+            )
             .default_value(ParsedValue::List(Vec::new())),
         )
         .define(
-            shown("topics.regex", Type::String, Importance::High, COMMON, 4, Width::Long, "Topics regex",
-                "A regular expression; every topic that it matches as a whole is read.")
+            shown(
+                "topics.regex",
+                Type::String,
+                Importance::High,
+                COMMON,
+                4,
+                Width::Long,
+                "Topics regex",
+                "A regular expression; every topic that it matches as a whole is read.",
+            )
             .default_value(ParsedValue::String(String::new())),
         )
         .define(
-            shown("errors.deadletterqueue.topic.name", Type::String, Importance::Medium, ERRORS, 6, Width::Medium,
-                "Dead Letter Queue Topic Name", "Where records go that could not be processed; nowhere when empty.")
+            shown(
+                "errors.deadletterqueue.topic.name",
+                Type::String,
+                Importance::Medium,
+                ERRORS,
+                6,
+                Width::Medium,
+                "Dead Letter Queue Topic Name",
+                "Where records go that could not be processed; nowhere when empty.",
+            )
             .default_value(ParsedValue::String(String::new())),
         )
         .define(
-            shown("errors.deadletterqueue.topic.replication.factor", Type::Short, Importance::Medium, ERRORS, 7,
-                Width::Medium, "Dead Letter Queue Topic Replication Factor",
-                "Replication factor of that topic when the worker creates it.")
+            shown(
+                "errors.deadletterqueue.topic.replication.factor",
+                Type::Short,
+                Importance::Medium,
+                ERRORS,
+                7,
+                Width::Medium,
+                "Dead Letter Queue Topic Replication Factor",
+                "Replication factor of that topic when the worker creates it.",
+            )
             .default_value(ParsedValue::Short(3)),
         )
         .define(
-            shown("errors.deadletterqueue.context.headers.enable", Type::Boolean, Importance::Medium, ERRORS, 8,
-                Width::Medium, "Enable Error Context Headers",
-                "Whether records there bear headers that tell what happened.")
+            shown(
+                "errors.deadletterqueue.context.headers.enable",
+                Type::Boolean,
+                Importance::Medium,
+                ERRORS,
+                8,
+                Width::Medium,
+                "Enable Error Context Headers",
+                "Whether records there bear headers that tell what happened.",
+            )
             .default_value(ParsedValue::Boolean(false)),
         )
 });

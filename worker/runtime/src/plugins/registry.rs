@@ -43,7 +43,9 @@ pub(crate) enum PluginError {
         "Failed to find any class that implements {wanted} and which name matches {name}, available {wanted}s are: {known}"
     )]
     Unknown { wanted: &'static str, name: String, known: String },
-    #[error("More than one {wanted} matches alias {name}. Please use full package and class name instead. Classes found: {known}")]
+    #[error(
+        "More than one {wanted} matches alias {name}. Please use full package and class name instead. Classes found: {known}"
+    )]
     Ambiguous { wanted: &'static str, name: String, known: String },
 }
 
@@ -73,7 +75,9 @@ impl Plugin {
     /// Fully qualified name, simple name, or simple name without the suffix of its kind.
     fn is_called(&self, name: &str, suffix: &str) -> bool {
         let simple = self.simple_name();
-        name == self.class || name == simple || Some(name) == simple.strip_suffix(suffix).filter(|s| !s.is_empty())
+        name == self.class
+            || name == simple
+            || Some(name) == simple.strip_suffix(suffix).filter(|s| !s.is_empty())
     }
 }
 

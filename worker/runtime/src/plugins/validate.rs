@@ -102,7 +102,8 @@ pub(crate) async fn judge(raw: &RawConfig, worker: &WorkerConfig) -> Result<Judg
 }
 
 fn check_plugins(judgement: &mut Judgement, config: &RawConfig, worker: &WorkerConfig) {
-    for (property, kind) in [("key.converter", ConverterKind::Key), ("value.converter", ConverterKind::Value)] {
+    for (property, kind) in [("key.converter", ConverterKind::Key), ("value.converter", ConverterKind::Value)]
+    {
         if let Err(error) = converters::converter(property, kind, config, &worker.properties) {
             judgement.blame(property, error.to_string());
         }
@@ -126,7 +127,8 @@ fn check_overrides(judgement: &mut Judgement, config: &RawConfig, worker: &Worke
 
 fn check_source(judgement: &mut Judgement, config: &RawConfig) {
     if config.get("exactly.once.support").is_some_and(|v| v.eq_ignore_ascii_case("required")) {
-        judgement.blame("exactly.once.support", "This worker does not have exactly-once source support enabled.");
+        judgement
+            .blame("exactly.once.support", "This worker does not have exactly-once source support enabled.");
     }
 }
 
@@ -148,11 +150,17 @@ fn check_sink(judgement: &mut Judgement, config: &RawConfig, worker: &WorkerConf
     if let Some(pattern) = config.get("topics.regex").filter(|p| !p.trim().is_empty())
         && let Err(error) = regex::Regex::new(pattern)
     {
-        judgement.blame("topics.regex", format!("Invalid value {pattern} for configuration topics.regex: {error}"));
+        judgement.blame(
+            "topics.regex",
+            format!("Invalid value {pattern} for configuration topics.regex: {error}"),
+        );
     }
     let group = config.get("consumer.override.group.id");
     if group.is_some_and(|group| *group == worker.group_id) {
-        let error = format!("Consumer group {} conflicts with Connect worker group {}", worker.group_id, worker.group_id);
+        let error = format!(
+            "Consumer group {} conflicts with Connect worker group {}",
+            worker.group_id, worker.group_id
+        );
         judgement.blame("consumer.override.group.id", error);
     }
 }
@@ -178,7 +186,10 @@ fn hide_secrets(judgement: &mut Judgement, raw: &RawConfig) {
         value.value = ParsedValue::String(text.clone());
         value.recommended.clear();
         for error in &mut value.errors {
-            *error = format!("Invalid value for configuration {}: hidden, it comes from a config provider", value.name);
+            *error = format!(
+                "Invalid value for configuration {}: hidden, it comes from a config provider",
+                value.name
+            );
         }
     }
 }

@@ -64,7 +64,7 @@ impl From<HerderError> for RestError {
                 );
             }
             HerderError::NotLeader { .. } => StatusCode::CONFLICT,
-            HerderError::Invalid(_) | HerderError::BadRequest(_) => StatusCode::BAD_REQUEST,
+            HerderError::Invalid(_) => StatusCode::BAD_REQUEST,
             HerderError::Unjudged(JudgeError::NoClass | JudgeError::Plugin(_)) => StatusCode::BAD_REQUEST,
             HerderError::Unjudged(JudgeError::Provider(source)) => {
                 return Self::bad_request(format!("{error}: {source}"));

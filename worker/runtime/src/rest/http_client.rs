@@ -22,9 +22,17 @@ pub(crate) enum HttpError {
     #[error("{url} is not a URL of a worker")]
     Url { url: String },
     #[error("could not connect to {authority}")]
-    Connect { authority: String, #[source] source: std::io::Error },
+    Connect {
+        authority: String,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("HTTP exchange with {authority} failed")]
-    Exchange { authority: String, #[source] source: hyper::Error },
+    Exchange {
+        authority: String,
+        #[source]
+        source: hyper::Error,
+    },
     #[error("request could not be built")]
     Request(#[source] http::Error),
     #[error("{authority} did not answer in time")]
@@ -41,7 +49,8 @@ pub(crate) async fn send(
 ) -> Result<Answer, HttpError> {
     let not_a_url = || HttpError::Url { url: base.to_owned() };
     let authority = base.strip_prefix("http://").ok_or_else(not_a_url)?.trim_end_matches('/').to_owned();
-    match tokio::time::timeout(TIMEOUT, exchange(method, &authority, path_and_query, authorization, body)).await
+    match tokio::time::timeout(TIMEOUT, exchange(method, &authority, path_and_query, authorization, body))
+        .await
     {
         Ok(result) => result,
         Err(_) => Err(HttpError::TimedOut { authority }),

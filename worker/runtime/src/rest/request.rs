@@ -57,7 +57,9 @@ impl Received {
 fn without_values(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         serde_json::error::Category::Data => match error.to_string().split_once(", expected one of") {
-            Some((unknown_field, _)) if unknown_field.starts_with("unknown field") => unknown_field.to_owned(),
+            Some((unknown_field, _)) if unknown_field.starts_with("unknown field") => {
+                unknown_field.to_owned()
+            }
             _ => "JSON of another shape than expected".to_owned(),
         },
         _ => "malformed JSON".to_owned(),
@@ -72,7 +74,8 @@ impl<S: Send + Sync> FromRequest<S> for Received {
         let (parts, body) = request.into_parts();
         let limited = http_body_util::Limited::new(body, MAX_BODY);
         let body = limited.collect().await.map_err(|_| {
-            RestError::new(StatusCode::PAYLOAD_TOO_LARGE, "the request body could not be read").into_response()
+            RestError::new(StatusCode::PAYLOAD_TOO_LARGE, "the request body could not be read")
+                .into_response()
         })?;
         let raw_query = parts.uri.query().unwrap_or_default();
         let plain: Vec<&str> =

@@ -51,7 +51,8 @@ impl CreateConnectorRequest {
             Some("PAUSED") => Some(TargetState::Paused),
             Some("STOPPED") => Some(TargetState::Stopped),
             Some(other) => {
-                let message = format!("No enum constant for initial_state {other}: RUNNING, PAUSED or STOPPED");
+                let message =
+                    format!("No enum constant for initial_state {other}: RUNNING, PAUSED or STOPPED");
                 return Err(RestError::unreadable(message));
             }
         };

@@ -196,7 +196,8 @@ mod tests {
     fn tasks_count_only_when_committed() {
         let (state, _) = fold(&[connector("a", "1"), task("a", 0, "t0"), task("a", 1, "t1")]);
         assert!(state.tasks(&"a".into()).is_empty());
-        let (state, changes) = fold(&[connector("a", "1"), task("a", 0, "t0"), task("a", 1, "t1"), commit("a", 2)]);
+        let (state, changes) =
+            fold(&[connector("a", "1"), task("a", 0, "t0"), task("a", 1, "t1"), commit("a", 2)]);
         assert_eq!(state.task_ids(&"a".into()).count(), 2);
         assert_eq!(changes, [Change::ConnectorAdded("a".into()), Change::Tasks("a".into())]);
         assert!(state.has_applied(&"a".into(), &[config("t0"), config("t1")]));
@@ -238,8 +239,11 @@ mod tests {
         let (state, changes) = fold(&[target(Some(TargetState::Stopped)), connector("a", "1")]);
         assert_eq!(state.target(&"a".into()), TargetState::Stopped);
         assert_eq!(changes, [Change::ConnectorAdded("a".into())]);
-        let (state, changes) =
-            fold(&[connector("a", "1"), target(Some(TargetState::Paused)), target(Some(TargetState::Paused))]);
+        let (state, changes) = fold(&[
+            connector("a", "1"),
+            target(Some(TargetState::Paused)),
+            target(Some(TargetState::Paused)),
+        ]);
         assert_eq!(state.target(&"a".into()), TargetState::Paused);
         assert_eq!(changes.len(), 2);
     }

@@ -9,12 +9,22 @@ use crate::config::worker::{InternalTopic, WorkerConfig};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TopicError {
     #[error("could not describe topic {topic}")]
-    Describe { topic: String, #[source] source: Error },
+    Describe {
+        topic: String,
+        #[source]
+        source: Box<Error>,
+    },
     #[error("could not create topic {topic}")]
-    Create { topic: String, #[source] source: Error },
+    Create {
+        topic: String,
+        #[source]
+        source: Box<Error>,
+    },
     #[error("topic {topic} was not created: {code}{}", message.as_ref().map(|m| format!(": {m}")).unwrap_or_default())]
     Refused { topic: String, code: ResponseError, message: Option<String> },
-    #[error("topic {topic} of {property} does not exist\nhint: create it, or set internal.topics.automatic.creation.enable=true")]
+    #[error(
+        "topic {topic} of {property} does not exist\nhint: create it, or set internal.topics.automatic.creation.enable=true"
+    )]
     Missing { topic: String, property: &'static str },
     #[error(
         "topic {topic} of {property} must have a single partition, but has {partitions}: it is the log that all \
@@ -62,7 +72,7 @@ async fn prepare_one(
     may_create: bool,
 ) -> Result<i32, TopicError> {
     let topic = || wanted.name.clone();
-    let describe = |source| TopicError::Describe { topic: topic(), source };
+    let describe = |source| TopicError::Describe { topic: topic(), source: Box::new(source) };
     if let Some(found) = client.topic(&wanted.name).await.map_err(describe)? {
         check_policy(client, wanted, property).await?;
         return Ok(found.partitions.len() as i32);
@@ -79,7 +89,8 @@ async fn prepare_one(
         configs: settings,
     };
     let created = client.create_topics(&[new], CreateMode::Create).await;
-    let mut created = created.map_err(|source| TopicError::Create { topic: topic(), source })?;
+    let mut created =
+        created.map_err(|source| TopicError::Create { topic: topic(), source: Box::new(source) })?;
     match created.remove(&wanted.name) {
         Some(Err(refusal)) if refusal.code != ResponseError::TopicAlreadyExists => {
             return Err(TopicError::Refused { topic: topic(), code: refusal.code, message: refusal.message });
@@ -103,7 +114,11 @@ async fn check_policy(
     let entries = match client.describe_configs(&ConfigResource::Topic(wanted.name.clone())).await {
         Ok(entries) => entries,
         Err(error) => {
-            tracing::warn!(topic = wanted.name, error = &error as &dyn std::error::Error, "cleanup.policy could not be checked");
+            tracing::warn!(
+                topic = wanted.name,
+                error = &error as &dyn std::error::Error,
+                "cleanup.policy could not be checked"
+            );
             return Ok(());
         }
     };

@@ -95,8 +95,7 @@ impl TopicLog for KafkaLog {
         let mut record = FutureRecord::<[u8], [u8]>::to(&self.topic).key(key);
         record.payload = value;
         let sent = self.producer.send_result(record);
-        let delivery =
-            sent.map_err(|(source, _)| LogError::Write { topic: self.topic.clone(), source })?;
+        let delivery = sent.map_err(|(source, _)| LogError::Write { topic: self.topic.clone(), source })?;
         Ok(Box::pin(async move {
             match delivery.await {
                 Ok(Ok(_)) => Ok(()),
@@ -225,10 +224,14 @@ async fn patient_end_offsets(client: Client, topic: String, partitions: Vec<i32>
                 return Ok(has_records.map(|(at, end)| (at.partition, end)).collect());
             }
             Err(source) if Instant::now() < deadline => {
-                tracing::warn!(topic, error = &source as &dyn std::error::Error, "end offsets are not known yet");
+                tracing::warn!(
+                    topic,
+                    error = &source as &dyn std::error::Error,
+                    "end offsets are not known yet"
+                );
                 tokio::time::sleep(RETRY).await;
             }
-            Err(source) => return Err(LogError::EndOffsets { topic, source }),
+            Err(source) => return Err(LogError::EndOffsets { topic, source: Box::new(source) }),
         }
     }
 }

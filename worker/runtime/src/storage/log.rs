@@ -34,11 +34,23 @@ pub(crate) trait TopicLog: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LogError {
     #[error("could not write to {topic}")]
-    Write { topic: String, #[source] source: rdkafka::error::KafkaError },
+    Write {
+        topic: String,
+        #[source]
+        source: rdkafka::error::KafkaError,
+    },
     #[error("could not find the end of {topic}")]
-    EndOffsets { topic: String, #[source] source: kafka_control::Error },
+    EndOffsets {
+        topic: String,
+        #[source]
+        source: Box<kafka_control::Error>,
+    },
     #[error("could not open {topic}")]
-    Open { topic: String, #[source] source: rdkafka::error::KafkaError },
+    Open {
+        topic: String,
+        #[source]
+        source: rdkafka::error::KafkaError,
+    },
     #[error("{topic} is closed")]
     Closed { topic: String },
 }

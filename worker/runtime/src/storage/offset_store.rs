@@ -38,12 +38,17 @@ impl OffsetView {
 impl Fold for OffsetView {
     fn apply(&self, record: LogRecord<'_>) {
         let Some(canonical) = records::canonical_offset_key(record.key) else {
-            tracing::warn!(offset = record.offset, "key of the offsets topic is not a source partition, ignored");
+            tracing::warn!(
+                offset = record.offset,
+                "key of the offsets topic is not a source partition, ignored"
+            );
             return;
         };
         let mut seen = self.seen();
         match record.value {
-            Some(value) => drop(seen.insert(canonical, Stored { key: record.key.into(), value: value.into() })),
+            Some(value) => {
+                drop(seen.insert(canonical, Stored { key: record.key.into(), value: value.into() }))
+            }
             None => drop(seen.remove(&canonical)),
         }
     }
@@ -54,7 +59,11 @@ pub(crate) enum OffsetError {
     #[error(transparent)]
     Log(#[from] LogError),
     #[error("stored offset of {connector} is not a JSON object")]
-    Malformed { connector: ConnectorName, #[source] source: serde_json::Error },
+    Malformed {
+        connector: ConnectorName,
+        #[source]
+        source: serde_json::Error,
+    },
 }
 
 #[derive(Clone)]
@@ -100,7 +109,8 @@ impl OffsetStore {
     ) -> Result<(), OffsetError> {
         let mut acks = Vec::with_capacity(offsets.len());
         for (partition, offset) in offsets {
-            let known = self.view.seen().get(&canonical(connector, partition)).map(|stored| stored.key.clone());
+            let known =
+                self.view.seen().get(&canonical(connector, partition)).map(|stored| stored.key.clone());
             let key = known.map_or_else(|| records::offset_key(connector, partition), Vec::from);
             let value = offset.as_ref().map(records::json_bytes);
             acks.push(self.log.append(&key, value.as_deref())?);

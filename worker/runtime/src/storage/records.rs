@@ -12,12 +12,28 @@ pub(crate) type KeyValue = (Vec<u8>, Option<Vec<u8>>);
 /// One record of the config topic.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ConfigRecord {
-    Connector { name: ConnectorName, config: Option<RawConfig> },
-    Task { id: TaskId, config: Option<RawConfig> },
+    Connector {
+        name: ConnectorName,
+        config: Option<RawConfig>,
+    },
+    Task {
+        id: TaskId,
+        config: Option<RawConfig>,
+    },
     /// The task records before it are complete: there are this many tasks.
-    Commit { name: ConnectorName, tasks: u32 },
-    Target { name: ConnectorName, state: Option<TargetState> },
-    Restart { name: ConnectorName, include_tasks: bool, only_failed: bool },
+    Commit {
+        name: ConnectorName,
+        tasks: u32,
+    },
+    Target {
+        name: ConnectorName,
+        state: Option<TargetState>,
+    },
+    Restart {
+        name: ConnectorName,
+        include_tasks: bool,
+        only_failed: bool,
+    },
     /// Kinds that are read for their offset only: session keys, logger levels, task counts for fencing.
     NotForUs,
 }
@@ -76,7 +92,9 @@ impl ConfigRecord {
                 include_tasks: flag("include-tasks"),
                 only_failed: flag("only-failed"),
             }
-        } else if key == "session-key" || key.starts_with("tasks-fencing-") || key.starts_with("logger-cluster-")
+        } else if key == "session-key"
+            || key.starts_with("tasks-fencing-")
+            || key.starts_with("logger-cluster-")
         {
             object()?;
             Self::NotForUs
@@ -119,10 +137,7 @@ impl ConfigRecord {
 
 fn string_map(value: Option<&Value>) -> Option<RawConfig> {
     let map = value?.as_object()?;
-    map.iter()
-        .filter(|(_, v)| !v.is_null())
-        .map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
-        .collect()
+    map.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
 }
 
 fn target_state(map: &Map<String, Value>) -> Option<TargetState> {
@@ -141,7 +156,10 @@ pub(crate) enum StatusKey {
     Connector(ConnectorName),
     Task(TaskId),
     /// `connector` uses `topic`.
-    Topic { topic: String, connector: ConnectorName },
+    Topic {
+        topic: String,
+        connector: ConnectorName,
+    },
 }
 
 impl StatusKey {
@@ -239,8 +257,7 @@ mod tests {
     #[test]
     fn config_records_are_the_jvm_s_bytes() {
         let check = |key: &str, value: Option<&str>| {
-            let record =
-                ConfigRecord::decode(key.as_bytes(), value.map(str::as_bytes)).unwrap().unwrap();
+            let record = ConfigRecord::decode(key.as_bytes(), value.map(str::as_bytes)).unwrap().unwrap();
             let (k, v) = record.encode();
             assert_eq!(text(&k), key);
             assert_eq!(v.as_deref().map(text), value);

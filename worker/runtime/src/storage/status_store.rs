@@ -152,7 +152,8 @@ impl StatusStore {
     }
 
     fn write(&self, key: &StatusKey, value: Option<Vec<u8>>) {
-        let failed = |error: LogError| tracing::error!(error = &error as &dyn std::error::Error, "status is lost");
+        let failed =
+            |error: LogError| tracing::error!(error = &error as &dyn std::error::Error, "status is lost");
         match self.log.append(&key.encode(), value.as_deref()) {
             Ok(ack) => {
                 self.writes.spawn(async move {

@@ -72,6 +72,9 @@ mod tests {
         }
         let id = TaskId::new("x", 3);
         let settings = consumer(&worker, &connector, &id);
-        assert_eq!((settings["group.id"].as_str(), settings["client.id"].as_str()), ("connect-x", "connector-consumer-x-3"));
+        assert_eq!(
+            (settings["group.id"].as_str(), settings["client.id"].as_str()),
+            ("connect-x", "connector-consumer-x-3")
+        );
     }
 }

@@ -82,7 +82,12 @@ pub(crate) struct TaskOrder {
 
 impl Worker {
     pub(crate) fn new(around: Surroundings) -> Self {
-        Self { around, producers: ProducerPool::default(), connectors: BTreeMap::new(), tasks: BTreeMap::new() }
+        Self {
+            around,
+            producers: ProducerPool::default(),
+            connectors: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn has_connector(&self, name: &ConnectorName) -> bool {
@@ -295,7 +300,8 @@ impl Worker {
                 let outbox = Outbox::new(tolerates);
                 let settings = client_settings::producer(&around.config, &connector);
                 let lease = self.producers.lease(&settings, &outbox);
-                let lease = lease.map_err(|e| ConnectError::connect("Failed to create a producer").with_source(e))?;
+                let lease =
+                    lease.map_err(|e| ConnectError::connect("Failed to create a producer").with_source(e))?;
                 Ok(Prepared::Source(Box::new(SourceRunner {
                     task,
                     props,
@@ -317,8 +323,8 @@ impl Worker {
                 let topics = topics(&connector);
                 let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
                 let consumer = SinkConsumer::open(&settings, &topics);
-                let consumer =
-                    consumer.map_err(|e| ConnectError::connect("Failed to create a consumer").with_source(e))?;
+                let consumer = consumer
+                    .map_err(|e| ConnectError::connect("Failed to create a consumer").with_source(e))?;
                 Ok(Prepared::Sink(Box::new(SinkRunner {
                     task: sink.task(),
                     props,

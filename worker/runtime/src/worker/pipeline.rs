@@ -142,9 +142,13 @@ impl Pipeline {
             Ok(record) => Ok(Some(record)),
             Err(failure) => {
                 let (topic, partition, offset, timestamp) = place;
-                let time = timestamp.map(|t| format!(", timestamp={t}, timestampType=CreateTime")).unwrap_or_default();
+                let time = timestamp
+                    .map(|t| format!(", timestamp={t}, timestampType=CreateTime"))
+                    .unwrap_or_default();
                 let record = || {
-                    format!(", where consumed record is {{topic='{topic}', partition={partition}, offset={offset}{time}}}")
+                    format!(
+                        ", where consumed record is {{topic='{topic}', partition={partition}, offset={offset}{time}}}"
+                    )
                 };
                 self.judge(failure, record, metrics)?;
                 Ok(None)
@@ -158,7 +162,8 @@ impl Pipeline {
         let key = raw.key.map(|range| bytes.slice(range));
         let key = converters.key.to_connect_data(&raw.topic, key.as_ref()).map_err(failed(Stage::Key))?;
         let value = raw.value.map(|range| bytes.slice(range));
-        let value = converters.value.to_connect_data(&raw.topic, value.as_ref()).map_err(failed(Stage::Value))?;
+        let value =
+            converters.value.to_connect_data(&raw.topic, value.as_ref()).map_err(failed(Stage::Value))?;
         let mut headers = Vec::with_capacity(raw.headers.len());
         for (name, data) in raw.headers {
             let name = name.into();
@@ -200,7 +205,11 @@ impl Pipeline {
             metrics.errors.logged.fetch_add(1, Relaxed);
             let record = if self.settings.log_records { record() } else { String::new() };
             let error = &failure.error as &dyn std::error::Error;
-            tracing::error!(error, "Error encountered in task {}. Executing stage '{stage}'{record}.", self.id);
+            tracing::error!(
+                error,
+                "Error encountered in task {}. Executing stage '{stage}'{record}.",
+                self.id
+            );
         }
         if self.settings.tolerate_errors {
             metrics.errors.skipped.fetch_add(1, Relaxed);

@@ -92,7 +92,8 @@ impl SinkRunner {
         }
         result.map_err(|error| match error.kind() {
             connect_api::ErrorKind::Connect if error.to_string().starts_with("Exiting") => error,
-            _ => ConnectError::connect("Exiting WorkerSinkTask due to unrecoverable exception.").with_source(error),
+            _ => ConnectError::connect("Exiting WorkerSinkTask due to unrecoverable exception.")
+                .with_source(error),
         })
     }
 
@@ -138,8 +139,12 @@ impl SinkRunner {
                 Next::Again => {}
                 Next::Commit => {
                     if is_running && self.progress.pending.is_none() {
-                        self.deliver(Batch { records: Vec::new(), ends: TopicOffsets::new(), due: Instant::now() })
-                            .await?;
+                        self.deliver(Batch {
+                            records: Vec::new(),
+                            ends: TopicOffsets::new(),
+                            due: Instant::now(),
+                        })
+                        .await?;
                     }
                     self.commit_later().await?;
                 }
@@ -175,12 +180,16 @@ impl SinkRunner {
         for record in raw.records {
             let next = record.offset + 1;
             match &mut last {
-                Some((partition, end)) if partition.partition == record.partition && Arc::ptr_eq(&partition.topic, &record.topic) => {
+                Some((partition, end))
+                    if partition.partition == record.partition
+                        && Arc::ptr_eq(&partition.topic, &record.topic) =>
+                {
                     *end = next;
                 }
                 _ => {
                     ends.extend(last.take());
-                    let partition = TopicPartition { topic: record.topic.clone(), partition: record.partition };
+                    let partition =
+                        TopicPartition { topic: record.topic.clone(), partition: record.partition };
                     last = Some((partition, next));
                 }
             }
@@ -292,9 +301,8 @@ impl SinkRunner {
                 for (partition, offset) in offsets {
                     match current.get(&partition) {
                         Some(end) if offset <= *end => {
-                            if self.progress.committed.get(&partition) != Some(&offset) {
-                                safe.insert(partition, offset);
-                            }
+                            let is_new = self.progress.committed.get(&partition) != Some(&offset);
+                            safe.extend(is_new.then_some((partition, offset)));
                         }
                         Some(_) => tracing::warn!(
                             task = %self.reporter.id, %partition, offset, "offset is ahead of what was delivered, ignored"

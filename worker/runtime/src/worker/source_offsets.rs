@@ -22,8 +22,7 @@ impl OffsetStorageReader for StoredOffsets {
     async fn offsets(&self, partitions: &[OffsetMap]) -> Result<Vec<Option<OffsetMap>>, ConnectError> {
         let partitions = partitions.iter().map(to_json).collect::<Result<Vec<_>, _>>()?;
         let stored = self.store.get(&self.connector, &partitions).await;
-        let stored =
-            stored.map_err(|e| ConnectError::connect("Failed to fetch offsets.").with_source(e))?;
+        let stored = stored.map_err(|e| ConnectError::connect("Failed to fetch offsets.").with_source(e))?;
         Ok(stored.into_iter().map(|map| map.as_ref().map(from_json)).collect())
     }
 }
@@ -81,7 +80,8 @@ mod tests {
 
     #[test]
     fn integers_come_back_as_64_bits() {
-        let map = OffsetMap::from([("a", Value::Int32(1)), ("b", Value::string("x")), ("c", Value::Float32(0.5))]);
+        let map =
+            OffsetMap::from([("a", Value::Int32(1)), ("b", Value::string("x")), ("c", Value::Float32(0.5))]);
         let json = to_json(&map).unwrap();
         assert_eq!(serde_json::to_string(&json).unwrap(), r#"{"a":1,"b":"x","c":0.5}"#);
         let back = from_json(&json);

@@ -110,7 +110,8 @@ impl SourceRunner {
     }
 
     async fn work(&mut self) -> Result<(), ConnectError> {
-        let mut flush = tokio::time::interval(self.defaults.offset_flush_interval.max(Duration::from_millis(1)));
+        let mut flush =
+            tokio::time::interval(self.defaults.offset_flush_interval.max(Duration::from_millis(1)));
         flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
         flush.reset();
         let mut beat = tokio::time::interval(BEAT);
@@ -194,7 +195,12 @@ impl SourceRunner {
     }
 
     /// Hands one record to the producer, or drops it; false when told to stop before there was room for it.
-    async fn send_one(&mut self, batch: &SourceBatch, id: BatchId, index: usize) -> Result<bool, ConnectError> {
+    async fn send_one(
+        &mut self,
+        batch: &SourceBatch,
+        id: BatchId,
+        index: usize,
+    ) -> Result<bool, ConnectError> {
         let entry = &batch.entries[index];
         let Some(encoded) = self.pipeline.encode(batch, entry, &self.metrics)? else {
             self.outbox.drop_record(id, index);

@@ -132,11 +132,7 @@ pub(super) async fn config(State(api): State<Api>, Path(name): Path<String>) -> 
     Ok(json(StatusCode::OK, &info.config))
 }
 
-pub(super) async fn delete(
-    State(api): State<Api>,
-    Path(name): Path<String>,
-    received: Received,
-) -> Outcome {
+pub(super) async fn delete(State(api): State<Api>, Path(name): Path<String>, received: Received) -> Outcome {
     let result = api.herder().await?.delete(&name.into()).await;
     Ok(forward::answer(&received, result, |()| StatusCode::NO_CONTENT.into_response()).await)
 }

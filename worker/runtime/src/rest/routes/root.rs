@@ -8,11 +8,13 @@ use crate::plugins::builtin::CONNECT_VERSION;
 use crate::rest::routes::{Api, Outcome, json};
 use crate::rest::wire::{ServerInfo, WorkerStatus};
 
-
 pub(super) async fn info(State(api): State<Api>) -> Outcome {
     let herder = api.herder().await?;
     let kafka_cluster_id = herder.cluster_id().to_owned();
-    Ok(json(StatusCode::OK, &ServerInfo { version: CONNECT_VERSION, commit: crate::build_info::COMMIT, kafka_cluster_id }))
+    Ok(json(
+        StatusCode::OK,
+        &ServerInfo { version: CONNECT_VERSION, commit: crate::build_info::COMMIT, kafka_cluster_id },
+    ))
 }
 
 pub(super) async fn health(State(api): State<Api>) -> Outcome {
