@@ -13,7 +13,6 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::build_info;
 use crate::config::WorkerConfig;
 use crate::config::client::{self, ClientKind};
 use crate::config::listener::authority;
@@ -26,10 +25,9 @@ use crate::membership::assignor::Configured;
 use crate::membership::member::{GroupView, MemberHandle, Settings};
 use crate::membership::protocol::MemberMetadata;
 use crate::metrics::registry::Registry;
-use crate::metrics::render::{self, Build};
 use crate::names::{ConnectorName, TaskId};
-use crate::plugins::builtin::CONNECT_VERSION;
 use crate::rest::forward::RestPublisher;
+use crate::rest::metrics_page;
 use crate::rest::routes::{self, Api};
 use crate::rest::server::{self, BindError};
 use crate::storage::config_store::{ConfigStore, ConfigStoreError, ConfigView};
@@ -104,7 +102,7 @@ pub(crate) async fn run(
         if let Some(address) = server::local_address(&socket) {
             tracing::info!(%address, "metrics are served");
         }
-        servers.spawn(server::serve(socket, metrics_router(registry.clone()), servers_end.clone()));
+        servers.spawn(server::serve(socket, metrics_page::router(registry.clone()), servers_end.clone()));
     }
     servers.close();
 
@@ -331,16 +329,6 @@ fn own_name() -> String {
         "" => "127.0.0.1".to_owned(),
         name => name.to_owned(),
     }
-}
-
-fn metrics_router(registry: Registry) -> axum::Router {
-    let page = move || {
-        let text = render::render(&registry, Build { version: CONNECT_VERSION, commit: build_info::COMMIT });
-        async move { ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text) }
-    };
-    axum::Router::new()
-        .route("/", axum::routing::get(page.clone()))
-        .route("/metrics", axum::routing::get(page))
 }
 
 /// What the group learns of this worker.

@@ -6,6 +6,7 @@
 pub(crate) mod error;
 pub(crate) mod forward;
 pub(crate) mod http_client;
+pub(crate) mod metrics_page;
 pub(crate) mod request;
 pub(crate) mod routes;
 pub(crate) mod server;
