@@ -121,13 +121,11 @@ const WORKER: Table = &[
     (
         "app",
         &[
-            "build_info",
             "config",
             "herder",
             "membership",
             "metrics",
             "names",
-            "plugins",
             "rest",
             "storage",
             "worker",
@@ -154,7 +152,7 @@ const WORKER: Table = &[
     ("metrics", &["names"]),
     ("names", &[]),
     ("plugins", &["config", "names"]),
-    ("rest", &["build_info", "config", "herder", "names", "plugins"]),
+    ("rest", &["build_info", "config", "herder", "metrics", "names", "plugins"]),
     ("storage", &["config", "names"]),
     ("worker", &["config", "metrics", "names", "plugins", "storage::offset_store", "storage::status_store"]),
 ];
