@@ -2,9 +2,12 @@
 //! suite and every benchmark need them, and because none of them needs a dependency of its own.
 
 mod json;
+mod literal;
+mod simple_header;
 mod string;
 
 pub use json::JsonConverter;
+pub use simple_header::SimpleHeaderConverter;
 pub use string::StringConverter;
 
 use crate::{

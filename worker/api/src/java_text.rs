@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use crate::Value;
+use crate::calendar::{MILLIS_PER_DAY, date_of_day, time_of_day};
 
 /// `Double.toString` (JDK 19 and later, where it prints the shortest text that reads back as the same number).
 pub fn double(value: f64) -> String {
@@ -120,22 +121,14 @@ pub(crate) fn write_value(f: &mut fmt::Formatter<'_>, value: &Value) -> fmt::Res
 
 /// `Date.toString()`: `Thu Jan 01 00:00:00 UTC 1970`.
 fn write_date(f: &mut fmt::Formatter<'_>, millis: i64) -> fmt::Result {
-    let Ok(date) = time::OffsetDateTime::from_unix_timestamp(millis.div_euclid(1000)) else {
-        // Beyond the year 9999, where nobody reads dates: the number says more than a wrong date.
-        return write!(f, "{millis}");
-    };
-    let (weekday, month) = (date.weekday().to_string(), date.month().to_string());
-    write!(
-        f,
-        "{} {} {:02} {:02}:{:02}:{:02} UTC {}",
-        &weekday[..3],
-        &month[..3],
-        date.day(),
-        date.hour(),
-        date.minute(),
-        date.second(),
-        date.year()
-    )
+    const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let days = millis.div_euclid(MILLIS_PER_DAY);
+    let (year, month, day) = date_of_day(days);
+    let (hour, minute, second, _) = time_of_day(millis);
+    let (weekday, month) = (WEEKDAYS[days.rem_euclid(7) as usize], MONTHS[usize::from(month) - 1]);
+    write!(f, "{weekday} {month} {day:02} {hour:02}:{minute:02}:{second:02} UTC {year:04}")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! Nothing here knows the worker, HTTP or the Kafka client. Start with [`SourceTask`] or [`SinkTask`].
 #![deny(missing_docs)]
 
+mod calendar;
 mod config_def;
 mod connector;
 mod converter;

@@ -143,6 +143,14 @@ impl Schema {
         builder
     }
 
+    /// A map whose keys or values are all null and have no schema.
+    pub(crate) fn partial_map(keys: Option<Schema>, values: Option<Schema>) -> Schema {
+        let mut builder = Self::builder(SchemaType::Map);
+        builder.0.key = keys;
+        builder.0.value = values;
+        builder.build()
+    }
+
     /// Starts Connect's `Decimal`.
     pub fn decimal(scale: i32) -> SchemaBuilder {
         Self::logical(SchemaType::Bytes, logical::DECIMAL).parameter(logical::SCALE, scale.to_string())
