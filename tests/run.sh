@@ -20,6 +20,9 @@ export RUSTDOCFLAGS='-D warnings' CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 
 main() {
     trap 'report $?' EXIT
+    # Without these, bash would report a run that was ended from outside as a success.
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     step 'packages' need_packages
     step 'cargo-deny' need_cargo_deny
     step 'format' cargo fmt --all --check
@@ -79,15 +82,16 @@ END
 
 need_packages() {
     command -v cargo >/dev/null || { echo 'missing: cargo (install Rust with rustup, see https://rustup.rs)'; return 1; }
-    local missing
+    local missing log=target/packages.log
     missing=$(missing_packages)
     [ -n "$missing" ] || { echo 'everything is there'; return; }
     # shellcheck disable=SC2086 # a list of words
     if [ "$(id -u)" -eq 0 ] && grep -q '^ID=debian' /etc/os-release; then
-        apt-get update --quiet
+        apt-get -qq update
+        mkdir -p target
         # A server that starts by itself would take ports and memory that nobody asked for.
-        DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install --yes --no-install-recommends \
-            $(names_known_here $missing)
+        DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install --yes --no-install-recommends \
+            -o Dpkg::Use-Pty=0 $(names_known_here $missing) >"$log" || { tail -n 40 "$log"; return 1; }
         missing=$(missing_packages)
         [ -z "$missing" ] || { echo "still missing after the installation: $missing"; return 1; }
     else
