@@ -1,6 +1,6 @@
 //! THE TABLE of plugins that this worker has.
 
-use connect_api::converters::{JsonConverter, StringConverter};
+use connect_api::converters::{JsonConverter, SimpleHeaderConverter, StringConverter};
 use connector_datagen::DatagenConnector;
 use connector_file::{FileStreamSinkConnector, FileStreamSourceConnector};
 
@@ -17,4 +17,5 @@ pub(crate) const PLUGINS: &[Plugin] = &[
     Plugin { class: "org.apache.kafka.connect.json.JsonConverter", version: CONNECT_VERSION, make: Make::Converter(|| Box::new(JsonConverter::default())) },
     Plugin { class: "org.apache.kafka.connect.storage.StringConverter", version: CONNECT_VERSION, make: Make::Converter(|| Box::new(StringConverter)) },
     Plugin { class: "org.apache.kafka.connect.storage.StringConverter", version: CONNECT_VERSION, make: Make::HeaderConverter(|| Box::new(StringConverter)) },
+    Plugin { class: "org.apache.kafka.connect.storage.SimpleHeaderConverter", version: CONNECT_VERSION, make: Make::HeaderConverter(|| Box::new(SimpleHeaderConverter::default())) },
 ];
