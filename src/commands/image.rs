@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::causes::chain;
 use crate::cli::ImageArgs;
 use crate::exit_code::Exit;
+use crate::inventory::model::Runtime;
 use crate::templates::{self, Dockerfile};
 use crate::{image, report, worker_build};
 
@@ -19,7 +20,8 @@ pub(crate) async fn image(args: ImageArgs) -> Exit {
         }));
         return Exit::Done;
     }
-    let artifact = match worker_build::locate(args.worker.as_deref()).await {
+    let say = |text: &str| report::stderr(&format!("{text}\n"));
+    let artifact = match worker_build::locate(args.worker.as_deref(), Runtime::Docker, &say).await {
         Ok(artifact) => artifact,
         Err(error) => {
             let hint = error.hint().map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();

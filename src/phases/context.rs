@@ -1,10 +1,10 @@
 //! What a phase works with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kafka_control::Endpoint;
 use tokio::sync::OnceCell;
@@ -27,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) hosts: BTreeMap<HostName, Arc<dyn Host>>,
     /// Source address of each host's route to the first broker, where a listener is bound by it.
     pub(crate) routes: BTreeMap<HostName, IpAddr>,
+    /// Hosts that bore our marker, or were given it by this run.
+    pub(crate) claimed: Mutex<BTreeSet<HostName>>,
     /// `certs/<cluster>/` on the control machine: authority, generated secrets, journal.
     pub(crate) home: ControlHome,
     pub(crate) secrets: Secrets,
@@ -53,7 +55,19 @@ impl Context {
 
     /// The worker's program; the first call locates or builds it.
     pub(crate) async fn artifact(&self) -> Result<&Artifact, PhaseError> {
-        Ok(self.artifact.get_or_try_init(|| worker_build::locate(self.worker.as_deref())).await?)
+        let say = |text: &str| self.events.progress(&Target::Cluster, text);
+        let locate = || worker_build::locate(self.worker.as_deref(), self.inventory.runtime, &say);
+        Ok(self.artifact.get_or_try_init(locate).await?)
+    }
+
+    /// Whether what runs on the host may be ours.
+    pub(crate) fn is_claimed(&self, name: &HostName) -> bool {
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+    }
+
+    /// Says that the host bears our marker now.
+    pub(crate) fn claim(&self, name: &HostName) {
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
     }
 
     /// What the inventory says of a connected host.

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
@@ -18,6 +18,7 @@ use crate::engine::event::{Event, Events, Reporter};
 use crate::host::Host;
 use crate::host::fake::{FakeHost, said};
 use crate::inventory;
+use crate::inventory::model::Runtime;
 use crate::kafka_access::KafkaAccess;
 use crate::plan::Target;
 use crate::secrets::Secrets;
@@ -130,7 +131,10 @@ async fn conflicts_converge() {
 #[tokio::test]
 async fn image_converges() {
     let folder = tempfile::tempdir().unwrap();
-    let artifact = crate::worker_build::locate(Some(&static_program(folder.path()))).await.unwrap();
+    let artifact =
+        crate::worker_build::locate(Some(&static_program(folder.path())), Runtime::Docker, &|_| {})
+            .await
+            .unwrap();
     let after = format!("image={}\n", artifact.image_digest());
     let host =
         host_that_changes("look at the worker image", "image=of another program\n", "load the worker", after);

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::WorkerBuildError;
+use super::{Say, WorkerBuildError};
 
 /// The clone that this program was built from.
 const CLONE: &str = env!("CARGO_MANIFEST_DIR");
@@ -76,7 +76,7 @@ fn static_value(name: &str) -> &'static str {
 }
 
 /// The built worker, built now if it is not there or older than its sources.
-pub(super) async fn ensure() -> Result<PathBuf, WorkerBuildError> {
+pub(super) async fn ensure(say: Say<'_>) -> Result<PathBuf, WorkerBuildError> {
     let places = Places::find();
     let binary = places.binary();
     if !places.clone.join("worker/runtime/Cargo.toml").exists() {
@@ -86,7 +86,7 @@ pub(super) async fn ensure() -> Result<PathBuf, WorkerBuildError> {
         return Ok(binary);
     }
     refuse_missing(&places)?;
-    run_cargo(&places).await?;
+    run_cargo(&places, say).await?;
     Ok(binary)
 }
 
@@ -162,11 +162,11 @@ fn refuse_missing(places: &Places) -> Result<(), WorkerBuildError> {
     Ok(())
 }
 
-async fn run_cargo(places: &Places) -> Result<(), WorkerBuildError> {
+async fn run_cargo(places: &Places, say: Say<'_>) -> Result<(), WorkerBuildError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let spawn_failed =
         |source| WorkerBuildError::Spawn { program: cargo.to_string_lossy().into_owned(), source };
-    tracing::info!(target = places.target, "building the worker, which takes a few minutes the first time");
+    say("building the worker, which takes a few minutes the first time");
     let mut child = tokio::process::Command::new(&cargo)
         .args(["build", "--release", "--locked", "--package", "connect-worker", "--bin", "connect-worker"])
         .args(["--color", "never", "--target", &places.target])
@@ -185,7 +185,10 @@ async fn run_cargo(places: &Places) -> Result<(), WorkerBuildError> {
     let mut lines = BufReader::new(stderr).lines();
     let mut tail: Vec<String> = Vec::new();
     while let Some(line) = lines.next_line().await.map_err(spawn_failed)? {
-        tracing::debug!(line, "cargo");
+        // Of some hundred crates, those of the clone: their lines end with its path.
+        if line.ends_with(')') || line.contains("Blocking") {
+            say(line.trim());
+        }
         tail.push(line);
         if tail.len() > TAIL_LINES {
             tail.remove(0);

@@ -9,6 +9,7 @@ mod elf;
 use std::path::{Path, PathBuf};
 
 use crate::image::{self, Architecture, Image};
+use crate::inventory::model::Runtime;
 use crate::shell::files::digest;
 use elf::Program;
 
@@ -70,54 +71,69 @@ pub(crate) struct Artifact {
     pub(crate) path: PathBuf,
     /// SHA-256 of the program in hexadecimal.
     pub(crate) digest: String,
-    /// The image with this program.
-    image: Image,
+    /// The image with this program; `None` where it runs as a process.
+    image: Option<Image>,
 }
 
 impl Artifact {
     /// Name and tag of the image with this program.
     pub(crate) fn image(&self) -> String {
-        self.image.reference()
+        self.its_image().reference()
     }
 
     /// Digest label of that image.
     pub(crate) fn image_digest(&self) -> &str {
-        &self.image.digest
+        &self.its_image().digest
     }
 
     /// That image as `docker load` takes it.
     pub(crate) fn image_archive(&self) -> Vec<u8> {
-        image::write(&self.image)
+        image::write(self.its_image())
+    }
+
+    fn its_image(&self) -> &Image {
+        self.image.as_ref().expect("only the Docker runtime asks for an image")
     }
 }
 
+/// Takes what a person waiting for a build wants to read.
+pub(crate) type Say<'a> = &'a (dyn Fn(&str) + Send + Sync);
+
 /// The worker: `given`, else one shipped beside this program, else built from the clone, which may take minutes.
-pub(crate) async fn locate(given: Option<&Path>) -> Result<Artifact, WorkerBuildError> {
+///
+/// For an image it must be static; as a process on its host it may use the libraries there.
+pub(crate) async fn locate(
+    given: Option<&Path>,
+    runtime: Runtime,
+    say: Say<'_>,
+) -> Result<Artifact, WorkerBuildError> {
     let path = match given {
         Some(path) => path.to_owned(),
         None => match beside_this_program() {
             Some(path) => path,
-            None => build::ensure().await?,
+            None => build::ensure(say).await?,
         },
     };
     // Reading and hashing takes milliseconds, and too many of them for a thread that serves hosts.
-    tokio::task::spawn_blocking(|| load(path)).await.expect("reading does not panic and is not cancelled")
+    tokio::task::spawn_blocking(move || load(path, runtime))
+        .await
+        .expect("reading does not panic and is not cancelled")
 }
 
-fn load(path: PathBuf) -> Result<Artifact, WorkerBuildError> {
+fn load(path: PathBuf, runtime: Runtime) -> Result<Artifact, WorkerBuildError> {
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(source) => return Err(WorkerBuildError::Read { path, source }),
     };
-    let Program::Static { machine } = elf::inspect(&bytes) else {
-        return Err(WorkerBuildError::NotStatic { path });
+    let image = match (runtime, elf::inspect(&bytes)) {
+        (Runtime::Process, _) => None,
+        (Runtime::Docker, Program::Static { machine }) => match Architecture::from_machine(machine) {
+            Some(architecture) => Some(Image::new(&bytes, architecture)),
+            None => return Err(WorkerBuildError::NotStatic { path }),
+        },
+        (Runtime::Docker, _) => return Err(WorkerBuildError::NotStatic { path }),
     };
-    let Some(architecture) = Architecture::from_machine(machine) else {
-        return Err(WorkerBuildError::NotStatic { path });
-    };
-    let digest = digest(&bytes);
-    let image = Image::new(&bytes, architecture);
-    Ok(Artifact { path, digest, image })
+    Ok(Artifact { path, digest: digest(&bytes), image })
 }
 
 /// A static worker that was shipped beside this program. In a clone's target folder the neighbor is a development
