@@ -27,6 +27,8 @@ pub(crate) enum ClusterAuthorityError {
     },
     #[error("the cluster's authority in {folder} expired on {date}")]
     Expired { folder: String, date: time::Date },
+    #[error("{folder} has the authority's certificate and not its key")]
+    NoKey { folder: String },
     #[error("cannot issue a certificate for {name}")]
     Issue {
         name: String,
@@ -43,6 +45,9 @@ impl ClusterAuthorityError {
             Self::Expired { folder, .. } => Some(format!(
                 "move {folder}/ca.pem and {folder}/ca.key away; the next run makes a new authority and new certificates"
             )),
+            Self::NoKey { folder } => Some(format!(
+                "bring {folder}/ca.key back: certificates in use rest on it, so it is not made anew in silence"
+            )),
             Self::Issue { source, .. } => source.hint().map(str::to_owned),
         }
     }
@@ -53,10 +58,13 @@ pub(crate) fn load(
     home: &ControlHome,
     now: OffsetDateTime,
 ) -> Result<Option<Authority>, ClusterAuthorityError> {
-    let (Some(certificate), Some(key)) = (home.read("ca.pem")?, home.read("ca.key")?) else {
-        return Ok(None);
-    };
     let folder = home.folder().display().to_string();
+    let (certificate, key) = match (home.read("ca.pem")?, home.read("ca.key")?) {
+        (Some(certificate), Some(key)) => (certificate, key),
+        // A key alone is what a run leaves that died between the two files; nothing rests on it yet.
+        (None, _) => return Ok(None),
+        (Some(_), None) => return Err(ClusterAuthorityError::NoKey { folder }),
+    };
     let authority = Authority::load(&certificate, &key.into())
         .map_err(|source| ClusterAuthorityError::Unusable { folder: folder.clone(), source })?;
     let end = authority.facts().not_after;

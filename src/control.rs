@@ -132,10 +132,14 @@ impl ControlHome {
     }
 
     /// Keeps other runs of this machine from changing the cluster until the lock is dropped; `None` when one does.
+    ///
+    /// The lock lies beside the cluster's folder, so that taking it makes no folder that could pass for a real one.
     pub(crate) fn lock(&self) -> Result<Option<File>, ControlError> {
-        let path = self.folder.join("lock");
+        let certs = self.folder.parent().unwrap_or(&self.folder);
+        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        let path = certs.join(format!(".{name}.lock"));
         let open = || {
-            create_private_folders(&self.folder)?;
+            create_private_folders(certs)?;
             OpenOptions::new().create(true).append(true).mode(0o600).open(&path)
         };
         let file = open().map_err(|source| ControlError::Write { path: path.clone(), source })?;

@@ -89,7 +89,12 @@ impl KafkaAccess {
         if kafka.managed().is_some() {
             match client.probe_login(&endpoint(kafka)).await {
                 Ok(()) => {}
-                Err(LoginError::Dial { .. }) => return Ok(None),
+                // Not running, or running with a certificate that the `kafka` phase is about to replace.
+                Err(
+                    LoginError::Dial { .. }
+                    | LoginError::CertificateExpired { .. }
+                    | LoginError::CertificateName { .. },
+                ) => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
         }

@@ -21,6 +21,7 @@ mod report;
 mod rest_client;
 mod secrets;
 mod shell;
+mod standing;
 mod supervise;
 mod templates;
 mod worker_build;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_env("PROVISION_LOG").unwrap_or_else(|_| EnvFilter::new("warn")))
         .with_writer(std::io::stderr)
+        .with_ansi(report::has_color())
         .init();
     rustls::crypto::ring::default_provider()
         .install_default()

@@ -1,7 +1,6 @@
 //! `apply`, `plan` and `smoke`: one survey, one plan, and what each command makes of it.
 
-use super::open::Run;
-use crate::causes::chain;
+use super::open::{Intent, Run};
 use crate::cli::{ApplyArgs, RunArgs};
 use crate::engine::event::{Event, Failure, FailureKind};
 use crate::engine::{self, apply::Applied, survey::Survey, verify::Verified};
@@ -12,7 +11,7 @@ use crate::report::{self, Outcome, Style};
 
 /// Makes hosts and Kafka as the inventory says.
 pub(crate) async fn apply(args: ApplyArgs) -> Exit {
-    let run = match Run::open(&args.run).await {
+    let run = match Run::open(&args.run, Intent::Change).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };
@@ -32,22 +31,6 @@ pub(crate) async fn apply(args: ApplyArgs) -> Exit {
             run.close().await;
             return Exit::ChangesPending;
         }
-        let _lock = match run.ctx.home.lock() {
-            Ok(Some(lock)) => lock,
-            Ok(None) => {
-                report::stderr(&format!(
-                    "error: another run of this machine is changing cluster {}\n  hint: wait until it has ended\n",
-                    run.ctx.inventory.cluster
-                ));
-                run.close().await;
-                return Exit::Locked;
-            }
-            Err(error) => {
-                report::stderr(&format!("error: {}\n", chain(&error)));
-                run.close().await;
-                return Exit::CheckFailed;
-            }
-        };
         engine::apply::apply(&run.ctx, &phases, &survey, args.run.parallel).await
     };
     let verified = if applied.failures.is_empty() {
@@ -63,7 +46,7 @@ pub(crate) async fn apply(args: ApplyArgs) -> Exit {
 
 /// Shows what `apply` would change.
 pub(crate) async fn plan(args: RunArgs) -> Exit {
-    let run = match Run::open(&args).await {
+    let run = match Run::open(&args, Intent::Look).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };
@@ -80,7 +63,7 @@ pub(crate) async fn plan(args: RunArgs) -> Exit {
 /// Checks from outside, with a probe connector.
 pub(crate) async fn smoke(mut args: RunArgs) -> Exit {
     args.only = vec!["smoke".to_owned()];
-    let run = match Run::open(&args).await {
+    let run = match Run::open(&args, Intent::Change).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use super::open::Run;
+use super::open::{Intent, Run};
 use crate::causes::chain;
 use crate::cli::DestroyArgs;
 use crate::desired::{host_root, privilege};
 use crate::engine::survey;
 use crate::exit_code::Exit;
 use crate::host::{Command, HostExt};
-use crate::phases::{self, Removed, Scoped};
+use crate::phases::{self, Removed, Scope, Scoped};
 use crate::report::{self, Style};
 use crate::shell::quote;
 
@@ -21,7 +21,7 @@ pub(crate) async fn destroy(args: DestroyArgs) -> Exit {
         );
         return Exit::Usage;
     }
-    let run = match Run::open(&args.run).await {
+    let run = match Run::open(&args.run, Intent::Change).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };
@@ -31,7 +31,13 @@ pub(crate) async fn destroy(args: DestroyArgs) -> Exit {
         errors.push(failure.message.clone());
         total.left.push(format!("{}: everything, it could not be reached", failure.target));
     }
+    let is_whole = run.selection.limit.is_empty();
     for phase in phases::all().iter().rev().filter(|phase| run.selection.has_phase(phase.id())) {
+        if phase.scope() == Scope::Cluster && !(is_whole && errors.is_empty()) {
+            // Workers that still run need their login, their topics and their connectors.
+            total.left.push(format!("cluster: {}, since not every worker is stopped", phase.title()));
+            continue;
+        }
         let targets = survey::targets(&run.ctx, phase.as_ref());
         let removals = targets.iter().map(|target| {
             let ctx = &run.ctx;
@@ -47,7 +53,7 @@ pub(crate) async fn destroy(args: DestroyArgs) -> Exit {
             }
         }
     }
-    if errors.is_empty() {
+    if errors.is_empty() && run.selection.has_every_phase() {
         errors.extend(forget(&run).await);
     }
     if errors.is_empty() && run.selection.is_everything() {

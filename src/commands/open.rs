@@ -1,9 +1,10 @@
 //! Opening a run: inventory read, selection checked, secrets fetched, hosts connected. And closing it.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use tokio::sync::OnceCell;
@@ -33,6 +34,15 @@ pub(crate) struct Run {
     ssh: Arc<SshRun>,
     /// How the inventory was named on the command line.
     inventory_flag: String,
+    /// Held until the run is closed.
+    _lock: Option<File>,
+}
+
+/// Whether a run may change anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Intent {
+    Look,
+    Change,
 }
 
 /// Reads the inventory, or says everything that is wrong with it. Without a file: the embedded lab.
@@ -55,12 +65,16 @@ pub(crate) fn load(args: &InventoryArgs) -> Result<Inventory, Exit> {
 }
 
 impl Run {
-    pub(crate) async fn open(args: &RunArgs) -> Result<Self, Exit> {
+    pub(crate) async fn open(args: &RunArgs, intent: Intent) -> Result<Self, Exit> {
         let inventory = load(&args.inventory)?;
         let selection = selection(args, &inventory)?;
         let style = Style::detect(args.inventory.json);
-        let events = Events::new(style.reporter());
         let home = ControlHome::new(&absolute(&args.certs), &inventory.cluster);
+        let lock = match intent {
+            Intent::Look => None,
+            Intent::Change => Some(lock(&home, &inventory)?),
+        };
+        let events = Events::new(style.reporter());
         let secrets = Secrets::new(home.clone());
         let ssh = SshRun::create().map_err(|error| {
             report::stderr(&format!("error: {}\n", chain(&error)));
@@ -68,11 +82,12 @@ impl Run {
         })?;
         let wanted: Vec<&model::Host> =
             inventory.hosts.iter().filter(|host| selection.has_host(&host.name)).collect();
-        let Connected { hosts, routes, failures } =
+        let Connected { hosts, routes, claimed, failures } =
             connect(&ssh, &inventory, &wanted, &secrets, &home, &events, args.parallel).await;
         let ctx = Context {
             hosts,
             routes,
+            claimed: Mutex::new(claimed),
             home,
             secrets,
             kafka: KafkaAccess::default(),
@@ -86,7 +101,7 @@ impl Run {
             Some(path) => format!("--inventory {}", path.display()),
             None => String::new(),
         };
-        Ok(Self { ctx, selection, style, failures, ssh, inventory_flag })
+        Ok(Self { ctx, selection, style, failures, ssh, inventory_flag, _lock: lock })
     }
 
     /// Ends every session in order.
@@ -113,6 +128,24 @@ impl Run {
         pointers.push(command("check it", format!("provision smoke {flag}")));
         pointers.push(command("stop it", format!("provision destroy --yes {flag}")));
         pointers
+    }
+}
+
+/// One run of this machine at a time changes a cluster.
+fn lock(home: &ControlHome, inventory: &Inventory) -> Result<File, Exit> {
+    match home.lock() {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => {
+            report::stderr(&format!(
+                "error: another run of this machine is changing cluster {}\n  hint: wait until it has ended\n",
+                inventory.cluster
+            ));
+            Err(Exit::Locked)
+        }
+        Err(error) => {
+            report::stderr(&format!("error: {}\n", chain(&error)));
+            Err(Exit::CheckFailed)
+        }
     }
 }
 

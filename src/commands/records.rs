@@ -6,7 +6,7 @@ use kafka_control::{OffsetSpec, Record, TopicPartition};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::open::Run;
+use super::open::{Intent, Run};
 use crate::causes::chain;
 use crate::cli::RecordsArgs;
 use crate::exit_code::Exit;
@@ -19,7 +19,7 @@ const FETCH_WAIT: Duration = Duration::from_secs(2);
 
 /// Prints the newest records, oldest first: time, partition, offset, key, value.
 pub(crate) async fn records(args: RecordsArgs) -> Exit {
-    let run = match Run::open(&args.run).await {
+    let run = match Run::open(&args.run, Intent::Look).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };

@@ -64,7 +64,11 @@ pub(crate) fn required(inventory: &Inventory) -> Vec<Right> {
         for key in ["kafka.topic", "topic"] {
             writes.extend(connector.config.get(key).cloned());
         }
-        if let Some(topics) = connector.config.get("topics") {
+        let dead_letters = connector.config.get("errors.deadletterqueue.topic.name");
+        writes.extend(dead_letters.filter(|name| !name.is_empty()).cloned());
+        let topics = connector.config.get("topics");
+        if topics.is_some() || connector.config.contains_key("topics.regex") {
+            let topics = topics.map(String::as_str).unwrap_or_default();
             reads.extend(
                 topics.split(',').map(|topic| topic.trim().to_owned()).filter(|topic| !topic.is_empty()),
             );

@@ -130,6 +130,10 @@ pub(crate) fn gather(ctx: &Context, host: &dyn Host, artifact: &Artifact) -> Res
     for file in &wanted.files {
         digest_of += &format!("{} {}\n", file.path, digest(&file.bytes));
     }
+    if runtime == Runtime::Docker {
+        // Limits, ports and names of the container count too; its own label cannot.
+        digest_of += &compose(ctx, host, &layout, artifact, "");
+    }
     let digest = digest(digest_of.as_bytes());
 
     match runtime {
@@ -295,12 +299,10 @@ fn targets(ctx: &Context) -> String {
         .hosts
         .iter()
         .map(|spec| {
-            let route = ctx.routes.get(&spec.name).copied();
             let port = spec.worker.metrics.port;
-            match (spec.worker.metrics.bind, spec.address.ip().or(route)) {
-                (Bind::Private, Some(address)) => format!("{address}:{port}"),
-                (Bind::Private | Bind::All, _) => format!("{}:{port}", spec.address),
-                (Bind::Loopback, _) => format!("127.0.0.1:{port}"),
+            match spec.worker.metrics.bind {
+                Bind::Private | Bind::All => format!("{}:{port}", spec.address),
+                Bind::Loopback => format!("127.0.0.1:{port}"),
             }
         })
         .collect();
@@ -311,7 +313,7 @@ fn targets(ctx: &Context) -> String {
     format!("{document:#}\n")
 }
 
-/// Whether a path is one of the worker's secrets: its name may be shown, its content never.
+/// The last step of a path.
 pub(crate) fn name_of(path: &str) -> String {
     Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
 }

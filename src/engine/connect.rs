@@ -1,6 +1,6 @@
 //! Connects to the hosts of a run, side by side, and makes sure that they are this control machine's to work on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use futures::StreamExt;
 
 use super::event::{Event, Events, Failure, FailureKind};
 use crate::causes::chain;
-use crate::control::ControlHome;
-use crate::desired::host_root;
+use crate::control::{ControlError, ControlHome};
+use crate::desired::{host_root, privilege};
 use crate::host::{
     Command, Host, HostError, HostExt, LocalTransport, RemoteHost, SshHop, SshRun, SshTarget, Transport,
 };
@@ -19,9 +19,12 @@ use crate::secrets::{SecretError, Secrets};
 use crate::shell::quote;
 
 /// The hosts that answered, what is known of their routes, and those that did not.
+#[derive(Default)]
 pub(crate) struct Connected {
     pub(crate) hosts: BTreeMap<HostName, Arc<dyn Host>>,
     pub(crate) routes: BTreeMap<HostName, IpAddr>,
+    /// Hosts that bear our marker.
+    pub(crate) claimed: BTreeSet<HostName>,
     pub(crate) failures: Vec<Failure>,
 }
 
@@ -31,6 +34,8 @@ enum ConnectError {
     Host(#[from] HostError),
     #[error(transparent)]
     Secret(#[from] SecretError),
+    #[error(transparent)]
+    Control(#[from] ControlError),
     #[error("{host}: belongs to cluster {cluster} as made from another control machine")]
     Foreign { host: HostName, cluster: String, folder: String },
     #[error("{host}: has no route to {broker}, so `bind: private` has no address")]
@@ -42,6 +47,7 @@ impl ConnectError {
         match self {
             Self::Host(error) => error.hint(),
             Self::Secret(error) => error.hint(),
+            Self::Control(error) => error.hint(),
             Self::NoRoute { .. } => {
                 Some("give the host's IP address as its `address`, or choose another `bind`".into())
             }
@@ -63,25 +69,24 @@ pub(crate) async fn connect(
     events: &Events,
     parallel: usize,
 ) -> Connected {
-    let marker = home.marker().ok().flatten();
-    let mut attempts = futures::stream::iter(wanted.iter().map(|spec| {
-        let marker = marker.as_deref();
-        async move {
-            events.emit(&Event::HostConnecting { host: &spec.name });
-            let outcome = one(run, inventory, spec, secrets, home, marker).await;
-            if outcome.is_ok() {
-                events.emit(&Event::HostConnected { host: &spec.name });
-            }
-            (spec.name.clone(), outcome)
+    let mut attempts = futures::stream::iter(wanted.iter().map(|spec| async move {
+        events.emit(&Event::HostConnecting { host: &spec.name });
+        let outcome = one(run, inventory, spec, secrets, home).await;
+        if outcome.is_ok() {
+            events.emit(&Event::HostConnected { host: &spec.name });
         }
+        (spec.name.clone(), outcome)
     }))
     .buffer_unordered(parallel.max(1));
 
-    let mut connected = Connected { hosts: BTreeMap::new(), routes: BTreeMap::new(), failures: Vec::new() };
+    let mut connected = Connected::default();
     while let Some((name, outcome)) = attempts.next().await {
         match outcome {
-            Ok((host, route)) => {
-                connected.routes.extend(route.map(|route| (name.clone(), route)));
+            Ok((host, seen)) => {
+                connected.routes.extend(seen.route.map(|route| (name.clone(), route)));
+                if seen.is_claimed {
+                    connected.claimed.insert(name.clone());
+                }
                 connected.hosts.insert(name, host);
             }
             Err(error) => connected.failures.push(Failure {
@@ -92,9 +97,10 @@ pub(crate) async fn connect(
                 tail: Vec::new(),
                 kind: match error {
                     ConnectError::Host(_) => FailureKind::Unreachable,
-                    ConnectError::Secret(_) | ConnectError::Foreign { .. } | ConnectError::NoRoute { .. } => {
-                        FailureKind::Check
-                    }
+                    ConnectError::Secret(_)
+                    | ConnectError::Control(_)
+                    | ConnectError::Foreign { .. }
+                    | ConnectError::NoRoute { .. } => FailureKind::Check,
                 },
             }),
         }
@@ -109,8 +115,7 @@ async fn one(
     spec: &model::Host,
     secrets: &Secrets,
     home: &ControlHome,
-    marker: Option<&str>,
-) -> Result<(Arc<dyn Host>, Option<IpAddr>), ConnectError> {
+) -> Result<(Arc<dyn Host>, Seen), ConnectError> {
     let (transport, password): (Arc<dyn Transport>, _) = match &spec.connection {
         Connection::Local => (Arc::new(LocalTransport), None),
         Connection::Ssh(ssh) => {
@@ -122,13 +127,20 @@ async fn one(
         }
     };
     let host: Arc<dyn Host> = Arc::new(RemoteHost::connect(spec.name.clone(), transport, password).await?);
-    match look(inventory, spec, host.as_ref(), home, marker).await {
-        Ok(route) => Ok((host, route)),
+    match look(inventory, spec, host.as_ref(), home).await {
+        Ok(seen) => Ok((host, seen)),
         Err(error) => {
             host.close().await;
             Err(error)
         }
     }
+}
+
+/// What the first look at a host brought.
+struct Seen {
+    route: Option<IpAddr>,
+    /// It bears our marker.
+    is_claimed: bool,
 }
 
 /// Reads the host's marker and, where a listener is bound by it, its route to the first broker.
@@ -137,8 +149,7 @@ async fn look(
     spec: &model::Host,
     host: &dyn Host,
     home: &ControlHome,
-    marker: Option<&str>,
-) -> Result<Option<IpAddr>, ConnectError> {
+) -> Result<Seen, ConnectError> {
     let root = host_root(inventory, host);
     let mut script =
         format!("echo \"marker=$(cat {}/marker 2>/dev/null)\"\n", quote(&root.to_string_lossy()));
@@ -156,13 +167,14 @@ async fn look(
         );
         asked = Some(address);
     }
-    let answer = host.check(&Command::new("read the marker", script)).await?;
+    let mut command = Command::new("read the marker", script);
+    command.privilege = privilege(inventory);
+    let answer = host.check(&command).await?;
     let value = |key: &str| {
         answer.lines().find_map(|line| line.strip_prefix(key)).map(str::trim).filter(|text| !text.is_empty())
     };
-    if let Some(theirs) = value("marker=")
-        && marker != Some(theirs)
-    {
+    let theirs = value("marker=");
+    if theirs.is_some() && home.marker()?.as_deref() != theirs {
         return Err(ConnectError::Foreign {
             host: spec.name.clone(),
             cluster: inventory.cluster.to_string(),
@@ -172,7 +184,7 @@ async fn look(
     let route = value("route=").and_then(|text| text.parse().ok());
     match asked {
         Some(broker) if route.is_none() => Err(ConnectError::NoRoute { host: spec.name.clone(), broker }),
-        _ => Ok(route),
+        _ => Ok(Seen { route, is_claimed: theirs.is_some() }),
     }
 }
 

@@ -38,6 +38,7 @@ pub(crate) async fn record(
         let marker = ctx.home.marker_or_draw()?;
         let root = host_root(&ctx.inventory, host.as_ref());
         host.check(&write_down(&root.to_string_lossy(), &marker, &line, privilege(&ctx.inventory))).await?;
+        ctx.claim(name);
     }
     Ok(())
 }

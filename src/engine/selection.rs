@@ -15,7 +15,12 @@ pub(crate) struct Selection {
 impl Selection {
     /// Whether nothing was left out.
     pub(crate) fn is_everything(&self) -> bool {
-        self.only.is_empty() && self.skip.is_empty() && self.limit.is_empty()
+        self.has_every_phase() && self.limit.is_empty()
+    }
+
+    /// Whether no phase was left out.
+    pub(crate) fn has_every_phase(&self) -> bool {
+        self.only.is_empty() && self.skip.is_empty()
     }
 
     pub(crate) fn has_phase(&self, id: &str) -> bool {

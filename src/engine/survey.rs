@@ -78,11 +78,10 @@ pub(crate) async fn survey(ctx: &Context, phases: &[Box<dyn AnyPhase>], selectio
     }
     survey.plan.warnings.extend(ctx.inventory.warnings.iter().map(ToString::to_string));
     survey.plan.warnings.extend(
-        survey
-            .findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Warning)
-            .map(|finding| format!("{}: {}", finding.place, finding.message)),
+        survey.findings.iter().filter(|finding| finding.severity == Severity::Warning).map(|finding| {
+            let hint = finding.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+            format!("{}: {}{hint}", finding.place, finding.message)
+        }),
     );
     survey
 }

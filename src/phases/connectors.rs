@@ -1,4 +1,5 @@
-//! Connectors: the declared ones, validated, created or updated through REST, and waited for until their tasks run.
+//! Connectors: the declared ones, validated, created or updated through REST, restarted when they failed, and waited for
+//! until their tasks run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,8 +11,9 @@ use tokio::time::Instant;
 
 use super::{Finding, Phase, PhaseError, Planned, Scope, Scoped, Severity};
 use crate::inventory::model::Connector;
-use crate::plan::{Change, Target};
+use crate::plan::{Action, Change, Target};
 use crate::rest_client::{RestClient, RestError, segment};
+use crate::standing::{self, Standing};
 
 /// How long a connector may take from its config to running tasks: two rebalances and a slow start.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -19,8 +21,15 @@ const PAUSE: Duration = Duration::from_millis(150);
 
 pub(crate) struct Connectors;
 
-/// Configs that the cluster has, by connector name; `None` when no worker answers yet.
-pub(crate) type ConnectorFacts = Option<BTreeMap<String, Value>>;
+/// Connectors that the cluster has, by name; empty when no worker of ours answers yet.
+pub(crate) type ConnectorFacts = BTreeMap<String, FoundConnector>;
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FoundConnector {
+    config: Value,
+    /// `None` when no worker has reported on it yet.
+    standing: Option<Standing>,
+}
 
 #[async_trait]
 impl Phase for Connectors {
@@ -31,35 +40,53 @@ impl Phase for Connectors {
     const SCOPE: Scope = Scope::Cluster;
 
     async fn check(&self, at: &Scoped<'_>) -> Result<ConnectorFacts, PhaseError> {
+        let mut found = ConnectorFacts::new();
         if at.inventory().connectors.is_empty() {
-            return Ok(Some(BTreeMap::new()));
+            return Ok(found);
         }
-        let Some(rest) = any_worker(at).await else { return Ok(None) };
-        let mut found = BTreeMap::new();
+        let Some(rest) = any_worker(at).await else { return Ok(found) };
         for name in at.inventory().connectors.keys() {
+            let failed = |error| PhaseError::make(format!("description of connector {name}"), error);
             match rest.get(&format!("/connectors/{}/config", segment(name.as_str()))).await {
                 Ok(config) => {
-                    found.insert(name.to_string(), config);
+                    let status = standing::status(&rest, name.as_str()).await.map_err(failed)?;
+                    let standing = status.as_ref().map(standing::judge);
+                    found.insert(name.to_string(), FoundConnector { config, standing });
                 }
                 Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {}
-                Err(error) => return Err(PhaseError::make(format!("list of connectors ({name})"), error)),
+                Err(error) => return Err(failed(error)),
             }
         }
-        Ok(Some(found))
+        Ok(found)
     }
 
     fn plan(&self, at: &Scoped<'_>, facts: &ConnectorFacts) -> Planned {
         let mut planned = Planned::default();
         for connector in at.inventory().connectors.values() {
-            let found = facts.as_ref().and_then(|found| found.get(connector.name.as_str()));
-            match found {
-                None => planned.changes.push(Change::create(Self::ID, at.target, subject(connector))),
-                Some(found) => {
-                    let fields = differing(&config(connector), found);
-                    if !fields.is_empty() {
-                        planned.changes.push(Change::update(Self::ID, at.target, subject(connector), fields));
-                    }
+            let Some(found) = facts.get(connector.name.as_str()) else {
+                planned.changes.push(Change::create(Self::ID, at.target, subject(connector)));
+                continue;
+            };
+            let fields = differing(&config(connector), &found.config);
+            if !fields.is_empty() {
+                planned.changes.push(Change::update(Self::ID, at.target, subject(connector), fields));
+                continue;
+            }
+            match &found.standing {
+                Some(Standing::Failed { id, .. }) => {
+                    let change =
+                        Change::update(Self::ID, at.target, subject(connector), [format!("{id} failed")]);
+                    planned
+                        .changes
+                        .push(Change { action: Action::Restart, ..change }.irreversible("it failed"));
                 }
+                Some(Standing::Halted { state }) => planned.findings.push(Finding {
+                    severity: Severity::Warning,
+                    place: subject(connector),
+                    message: format!("is {state}, by somebody's will"),
+                    hint: Some(format!("PUT /connectors/{}/resume lets it run", connector.name)),
+                }),
+                Some(Standing::Running | Standing::Waiting { .. }) | None => {}
             }
         }
         planned
@@ -78,33 +105,37 @@ impl Phase for Connectors {
             .find(|connector| subject(connector) == change.subject)
             .expect("a planned connector is a declared one");
         let rest = any_worker(at).await.ok_or_else(|| no_worker(at))?;
-        let wanted = Value::Object(config(connector));
-        validate(&rest, connector, &wanted).await?;
-        let path = format!("/connectors/{}/config", segment(connector.name.as_str()));
-        put_with_patience(&rest, &path, &wanted)
-            .await
-            .map_err(|error| PhaseError::make(subject(connector), error))?;
-        wait_until_running(at, &rest, connector).await
-    }
-
-    async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
-        let mut findings = Vec::new();
-        if at.inventory().connectors.is_empty() {
-            return Ok(findings);
+        let failed = |error| PhaseError::make(subject(connector), error);
+        let before = standing::status(&rest, connector.name.as_str()).await.map_err(failed)?;
+        let name = segment(connector.name.as_str());
+        if change.action == Action::Restart {
+            let path = format!("/connectors/{name}/restart?includeTasks=true&onlyFailed=true");
+            send_with_patience(&rest, Method::POST, &path, None).await.map_err(failed)?;
+        } else {
+            let wanted = Value::Object(config(connector));
+            validate(&rest, connector, &wanted).await?;
+            let path = format!("/connectors/{name}/config");
+            send_with_patience(&rest, Method::PUT, &path, Some(&wanted)).await.map_err(failed)?;
         }
-        let rest = any_worker(at).await.ok_or_else(|| no_worker(at))?;
-        for connector in at.inventory().connectors.values() {
-            // A converged run may look in the middle of a rebalance: give the tasks their time.
-            if let Err(error) = wait_until_running(at, &rest, connector).await {
-                findings.push(Finding {
-                    severity: Severity::Error,
-                    place: subject(connector),
-                    message: error.to_string(),
-                    hint: error.hint(),
-                });
-            }
+        let progress =
+            |why: &str| at.ctx.events.progress(&Target::Cluster, &format!("{}: {why}", subject(connector)));
+        let settled = standing::settle(&rest, connector.name.as_str(), before.as_ref(), PATIENCE, progress);
+        match settled.await.map_err(failed)? {
+            Standing::Running | Standing::Halted { .. } => Ok(()),
+            Standing::Failed { id, trace } => Err(PhaseError::Refused {
+                place: subject(connector),
+                message: format!("{id} failed"),
+                hint: Some(
+                    "mend the cause that the trace names and run again: failed tasks are restarted".into(),
+                ),
+                tail: trace,
+            }),
+            Standing::Waiting { why } => Err(PhaseError::refused(
+                subject(connector),
+                format!("is not running after {} s: {why}", PATIENCE.as_secs()),
+                "look at the workers' logs",
+            )),
         }
-        Ok(findings)
     }
 }
 
@@ -112,10 +143,13 @@ fn subject(connector: &Connector) -> String {
     format!("connector {}", connector.name)
 }
 
-/// A client for the first worker that answers.
+/// A client for the first worker of ours that answers; a stranger on the port is not asked.
 async fn any_worker<'a>(at: &Scoped<'a>) -> Option<RestClient<'a>> {
-    for host in at.ctx.hosts.values() {
-        let rest = RestClient::new(host.as_ref(), at.ctx.rest_endpoint(host.name()));
+    for (name, host) in &at.ctx.hosts {
+        if !at.ctx.is_claimed(name) {
+            continue;
+        }
+        let rest = RestClient::new(host.as_ref(), at.ctx.rest_endpoint(name));
         if rest.get("/").await.is_ok() {
             return Some(rest);
         }
@@ -184,90 +218,21 @@ async fn validate(rest: &RestClient<'_>, connector: &Connector, wanted: &Value) 
 }
 
 /// Connect answers 409 while the group rebalances; that passes.
-async fn put_with_patience(rest: &RestClient<'_>, path: &str, wanted: &Value) -> Result<(), RestError> {
+async fn send_with_patience(
+    rest: &RestClient<'_>,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<(), RestError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match rest.json(Method::PUT, path, Some(wanted)).await {
+        match rest.json(method.clone(), path, body).await {
             Ok(_) => return Ok(()),
             Err(error) if error.status() == Some(StatusCode::CONFLICT) && Instant::now() < deadline => {
                 tokio::time::sleep(PAUSE).await;
             }
             Err(error) => return Err(error),
         }
-    }
-}
-
-/// Waits until the connector and at least one task run, and none has failed.
-async fn wait_until_running(
-    at: &Scoped<'_>,
-    rest: &RestClient<'_>,
-    connector: &Connector,
-) -> Result<(), PhaseError> {
-    let path = format!("/connectors/{}/status", segment(connector.name.as_str()));
-    let deadline = Instant::now() + PATIENCE;
-    let mut last = String::from("no status yet");
-    while Instant::now() < deadline {
-        match rest.get(&path).await {
-            Ok(status) => match judge(&status) {
-                Standing::Running => return Ok(()),
-                Standing::Failed { id, trace } => {
-                    return Err(PhaseError::Refused {
-                        place: subject(connector),
-                        message: format!("{id} failed"),
-                        hint: Some(
-                            "the trace is in the worker's status; mend the cause and run again".into(),
-                        ),
-                        tail: trace,
-                    });
-                }
-                Standing::Waiting { why } => last = why,
-            },
-            Err(error) if error.status().is_some() => last = error.to_string(),
-            Err(error) => return Err(PhaseError::make(subject(connector), error)),
-        }
-        at.ctx.events.progress(&Target::Cluster, &format!("{}: {last}", subject(connector)));
-        tokio::time::sleep(PAUSE).await;
-    }
-    Err(PhaseError::refused(
-        subject(connector),
-        format!("is not running after {} s: {last}", PATIENCE.as_secs()),
-        "look at the workers' logs",
-    ))
-}
-
-/// How a connector stands, from its status document.
-#[derive(Debug, PartialEq, Eq)]
-enum Standing {
-    Running,
-    /// Still on its way, and what is missing.
-    Waiting {
-        why: String,
-    },
-    Failed {
-        id: String,
-        trace: Vec<String>,
-    },
-}
-
-fn judge(status: &Value) -> Standing {
-    let tasks: Vec<&Value> = status["tasks"].as_array().into_iter().flatten().collect();
-    let all = std::iter::once(("the connector".to_owned(), &status["connector"]))
-        .chain(tasks.iter().map(|task| (format!("task {}", task["id"]), *task)));
-    let mut waiting = None;
-    for (id, instance) in all {
-        match instance["state"].as_str().unwrap_or("unknown") {
-            "RUNNING" => {}
-            "FAILED" => {
-                let trace = instance["trace"].as_str().unwrap_or_default();
-                return Standing::Failed { id, trace: trace.lines().take(6).map(str::to_owned).collect() };
-            }
-            state => waiting = waiting.or(Some(format!("{id} is {state}"))),
-        }
-    }
-    match waiting {
-        Some(why) => Standing::Waiting { why },
-        None if tasks.is_empty() => Standing::Waiting { why: "no tasks yet".to_owned() },
-        None => Standing::Running,
     }
 }
 
@@ -283,19 +248,5 @@ mod tests {
         let found = json!({ "name": "users", "a": "1", "b": "3", "c": "4" });
         assert_eq!(differing(wanted.as_object().unwrap(), &found), ["b", "c"]);
         assert!(differing(wanted.as_object().unwrap(), &wanted).is_empty());
-    }
-
-    #[test]
-    fn a_connector_runs_when_it_and_all_its_tasks_do() {
-        let status =
-            |connector: &str, tasks: Value| json!({ "connector": { "state": connector }, "tasks": tasks });
-        assert_eq!(judge(&status("RUNNING", json!([{ "id": 0, "state": "RUNNING" }]))), Standing::Running);
-        assert!(matches!(judge(&status("RUNNING", json!([]))), Standing::Waiting { .. }));
-        assert!(matches!(
-            judge(&status("RUNNING", json!([{ "id": 0, "state": "UNASSIGNED" }]))),
-            Standing::Waiting { why } if why == "task 0 is UNASSIGNED"
-        ));
-        let failed = judge(&status("RUNNING", json!([{ "id": 0, "state": "FAILED", "trace": "a\nb" }])));
-        assert_eq!(failed, Standing::Failed { id: "task 0".to_owned(), trace: vec!["a".into(), "b".into()] });
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kafka_control::scram::{MAX_ITERATIONS, ScramCredential, ScramMechanism};
-use kafka_control::{Acl, AclFilter, Client, LoginError, ResponseError, ScramUserUpsertion};
+use kafka_control::{Acl, AclFilter, Client, LoginError, ResourceType, ResponseError, ScramUserUpsertion};
 use secrecy::SecretString;
 
 use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity};
@@ -65,7 +65,10 @@ impl Phase for Credentials {
         let exists = exists(&admin, user).await?;
         let missing = match user.acls {
             AclPolicy::Ignore => Vec::new(),
-            AclPolicy::Check | AclPolicy::Create => missing_rights(&admin, user, &rights).await?,
+            AclPolicy::Check | AclPolicy::Create => {
+                let missing = missing_rights(&admin, user, &rights).await?;
+                without_granted(at, user, login, missing).await?
+            }
         };
         Ok(CredentialFacts::Seen { login, exists, missing })
     }
@@ -115,7 +118,7 @@ impl Phase for Credentials {
                     place: principal.clone(),
                     message: format!("lacks {} ACLs", missing.len()),
                     hint: Some(format!(
-                        "set `kafka.user.acls: create`, or run:\n    {}",
+                        "set `kafka.user.acls: create` (or `ignore` when rights come from elsewhere), or run:\n    {}",
                         commands.join("\n    ")
                     )),
                 });
@@ -137,7 +140,12 @@ impl Phase for Credentials {
             if matches!(facts, CredentialFacts::Seen { login: LoginState::Works, .. }) {
                 return Ok(());
             }
-            return upsert(at, &admin, user).await;
+            upsert(at, &admin, user).await?;
+            // The workers start on this password next, and brokers may lag behind.
+            return match login_works(at, user).await? {
+                true => Ok(()),
+                false => Err(PhaseError::refused(subject(user), still_refused(), LAG_HINT)),
+            };
         }
         let principal = principal(user);
         let right = acls::required(at.inventory())
@@ -156,20 +164,15 @@ impl Phase for Credentials {
 
     async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
         let Some(user) = &at.inventory().kafka.user else { return Ok(Vec::new()) };
-        let password = at.ctx.secrets.get(USER_SECRET, &user.login.password)?;
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while try_login(at, user, password.clone()).await? != LoginState::Works {
-            if tokio::time::Instant::now() >= deadline {
-                return Ok(vec![Finding {
-                    severity: Severity::Error,
-                    place: subject(user),
-                    message: format!("its login is still refused after {} s", PATIENCE.as_secs()),
-                    hint: Some("look into the brokers' logs; another tool may have changed the user".into()),
-                }]);
-            }
-            tokio::time::sleep(PAUSE).await;
+        if login_works(at, user).await? {
+            return Ok(Vec::new());
         }
-        Ok(Vec::new())
+        Ok(vec![Finding {
+            severity: Severity::Error,
+            place: subject(user),
+            message: still_refused(),
+            hint: Some(LAG_HINT.to_owned()),
+        }])
     }
 
     async fn remove(&self, at: &Scoped<'_>) -> Result<Removed, PhaseError> {
@@ -237,6 +240,25 @@ fn lost_password(at: &Scoped<'_>, user: &ConnectUser) -> Finding {
     }
 }
 
+const LAG_HINT: &str = "look into the brokers' logs; another tool may have changed the user";
+
+fn still_refused() -> String {
+    format!("its login is still refused after {} s", PATIENCE.as_secs())
+}
+
+/// Whether the user can log in, within the time that brokers may lag.
+async fn login_works(at: &Scoped<'_>, user: &ConnectUser) -> Result<bool, PhaseError> {
+    let password = at.ctx.secrets.get(USER_SECRET, &user.login.password)?;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while try_login(at, user, password.clone()).await? != LoginState::Works {
+        if tokio::time::Instant::now() >= deadline {
+            return Ok(false);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(true)
+}
+
 /// Logs in to the first broker as the user.
 async fn try_login(
     at: &Scoped<'_>,
@@ -278,6 +300,44 @@ async fn missing_rights(
         },
     };
     Ok(acls::missing(rights, &found, &principal(user)))
+}
+
+/// Leaves out what the user may do without an ACL of its own: as super user, or by the cluster's default.
+async fn without_granted(
+    at: &Scoped<'_>,
+    user: &ConnectUser,
+    login: LoginState,
+    missing: Vec<Right>,
+) -> Result<Vec<Right>, PhaseError> {
+    if missing.is_empty() || login != LoginState::Works {
+        return Ok(missing);
+    }
+    let password = at.ctx.secrets.get(USER_SECRET, &user.login.password)?;
+    let client = kafka_access::client(at.ctx, Some(kafka_access::sasl(&user.login, password))).await?;
+    let names: Vec<&str> = missing
+        .iter()
+        .filter(|right| right.resource == ResourceType::Topic)
+        .map(|right| right.name.as_str())
+        .collect();
+    let topics = client.topics(&names).await.map_err(KafkaAccessError::from)?;
+    let mut lacking = Vec::new();
+    for right in missing {
+        let allowed = match right.resource {
+            ResourceType::Topic => topics
+                .get(&right.name)
+                .and_then(|topic| topic.as_ref().ok())
+                .is_some_and(|topic| topic.authorized.allows(right.operation)),
+            ResourceType::Group => match client.describe_group(&right.name).await {
+                Ok(group) => group.authorized.allows(right.operation),
+                Err(_refused) => false,
+            },
+            _ => false,
+        };
+        if !allowed {
+            lacking.push(right);
+        }
+    }
+    Ok(lacking)
 }
 
 async fn upsert(at: &Scoped<'_>, admin: &Client, user: &ConnectUser) -> Result<(), PhaseError> {

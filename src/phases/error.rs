@@ -1,5 +1,6 @@
 //! What can go wrong in a phase.
 
+use crate::authority::ClusterAuthorityError;
 use crate::control::ControlError;
 use crate::host::HostError;
 use crate::kafka_access::KafkaAccessError;
@@ -18,6 +19,8 @@ pub(crate) enum PhaseError {
     Control(#[from] ControlError),
     #[error(transparent)]
     WorkerBuild(#[from] WorkerBuildError),
+    #[error(transparent)]
+    Authority(#[from] ClusterAuthorityError),
     #[error("{place}: {message}")]
     Refused { place: String, message: String, hint: Option<String>, tail: Vec<String> },
     #[error("cannot make the {what}")]
@@ -53,6 +56,7 @@ impl PhaseError {
             Self::Secret(error) => error.hint(),
             Self::Control(error) => error.hint(),
             Self::WorkerBuild(error) => error.hint(),
+            Self::Authority(error) => error.hint(),
             Self::Refused { hint, .. } => hint.clone(),
             Self::Make { .. } => None,
         }

@@ -82,13 +82,13 @@ impl Phase for Files {
         let layout = Layout::new(at.ctx, at.host().as_ref());
         let root = quote(layout.root());
         let script = format!(
-            "cd {root} 2>/dev/null || exit 0\nls -d compose.yml worker prometheus 2>/dev/null\n\
+            "cd {root} 2>/dev/null || exit 0\nls -d compose.yml worker prometheus 2>/dev/null || :\n\
              rm -rf compose.yml worker prometheus\n"
         );
         let mut command = Command::new("remove the worker's files", script);
         command.privilege = privilege(at.inventory());
-        let output = at.host().run(&command).await?;
-        let removed = output.stdout.lines().map(|name| format!("{}/{name}", layout.root())).collect();
+        let answer = at.host().check(&command).await?;
+        let removed = answer.lines().map(|name| format!("{}/{name}", layout.root())).collect();
         Ok(Removed { removed, left: Vec::new() })
     }
 }

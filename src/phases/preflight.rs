@@ -22,6 +22,9 @@ const SKEW_WARNING: Duration = Duration::from_secs(5);
 /// Clocks this far apart make certificates look expired or not yet valid.
 const SKEW_ERROR: Duration = Duration::from_secs(300);
 
+/// How long Kafka is asked for its brokers; other phases are more patient.
+const KAFKA_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Where Docker keeps images and containers unless it is told otherwise.
 const DOCKER_DATA: &str = "/var/lib/docker";
 
@@ -44,12 +47,20 @@ impl Phase for Preflight {
 
     async fn check(&self, at: &Scoped<'_>) -> Result<PreflightFacts, PhaseError> {
         let host = at.host().as_ref();
-        let questions = questions(at);
+        let mut questions = questions(at);
         let mut look = preflight::look(&questions);
         if !matches!(host.sudo(), Sudo::Unavailable { .. }) && at.inventory().runtime == Runtime::Docker {
             look.privilege = Privilege::Root;
         }
-        let answers = preflight::parse(&questions, &host.check(&look).await?);
+        let (answer, advertised) = tokio::join!(host.check(&look), advertised_brokers(at));
+        let mut answers = preflight::parse(&questions, &answer?);
+        let further: Vec<Broker> =
+            advertised.into_iter().filter(|broker| !questions.brokers.contains(broker)).collect();
+        if !further.is_empty() {
+            let answer = host.check(&preflight::try_brokers(&further)).await?;
+            answers.brokers.extend(preflight::parse_brokers(&further, &answer));
+            questions.brokers.extend(further);
+        }
         Ok(PreflightFacts { questions, answers })
     }
 
@@ -60,7 +71,6 @@ impl Phase for Preflight {
             runtime: at.inventory().runtime,
             memory: at.host_spec().worker.memory.0,
             conflicts: &at.inventory().conflicts,
-            machine: std::env::consts::ARCH,
         };
         Planned { changes: Vec::new(), findings: judge(&wanted, host.facts(), host.sudo(), facts) }
     }
@@ -78,10 +88,7 @@ fn questions(at: &Scoped<'_>) -> Questions {
     if inventory.runtime == Runtime::Docker {
         folders.push(DOCKER_DATA.to_owned());
     }
-    let mut ports = vec![spec.worker.rest.port.number(), spec.worker.metrics.port.number()];
-    if let Some(managed) = inventory.kafka.managed().filter(|managed| managed.host == spec.name) {
-        ports.extend([managed.port.number(), managed.controller_port.number()]);
-    }
+    let ports = vec![spec.worker.rest.port.number(), spec.worker.metrics.port.number()];
     Questions {
         folders,
         ports,
@@ -96,13 +103,30 @@ fn brokers(inventory: &Inventory) -> Vec<Broker> {
     if inventory.kafka.managed().is_some() {
         return Vec::new();
     }
-    let kafka = &inventory.kafka;
-    let broker = |address: &crate::inventory::model::BrokerAddress| Broker {
-        host: address.host.to_string(),
-        port: address.port.number(),
-        address: address.host.ip().or_else(|| kafka.extra_hosts.get(&address.host).copied()),
+    let bootstrap = inventory.kafka.bootstrap.iter();
+    bootstrap.map(|broker| broker_at(inventory, broker.host.as_str(), broker.port.number())).collect()
+}
+
+fn broker_at(inventory: &Inventory, host: &str, port: u16) -> Broker {
+    let extra = inventory.kafka.extra_hosts.iter();
+    let named = extra.filter(|(name, _)| name.as_str() == host).map(|(_, ip)| *ip).next();
+    Broker { host: host.to_owned(), port, address: host.parse().ok().or(named) }
+}
+
+/// Every broker as the cluster advertises it, which is what clients connect to. None when Kafka cannot be asked: the
+/// phases that work with Kafka say why.
+async fn advertised_brokers(at: &Scoped<'_>) -> Vec<Broker> {
+    let inventory = at.inventory();
+    if inventory.kafka.managed().is_some() {
+        return Vec::new();
+    }
+    let ask = async {
+        let client = at.ctx.kafka.look(at.ctx).await.ok().flatten()?;
+        client.describe_cluster().await.ok()
     };
-    kafka.bootstrap.iter().map(broker).collect()
+    let Ok(Some(cluster)) = tokio::time::timeout(KAFKA_PATIENCE, ask).await else { return Vec::new() };
+    let brokers = cluster.brokers.iter();
+    brokers.map(|broker| broker_at(inventory, &broker.endpoint.host, broker.endpoint.port)).collect()
 }
 
 /// What the host is held against.
@@ -112,8 +136,6 @@ struct Wanted<'a> {
     /// The worker's memory limit in bytes.
     memory: u64,
     conflicts: &'a [UnitName],
-    /// What the worker is built for, as `uname -m` says it.
-    machine: &'a str,
 }
 
 fn judge(wanted: &Wanted<'_>, host: &HostFacts, sudo: &Sudo, facts: &PreflightFacts) -> Vec<Finding> {
@@ -125,13 +147,6 @@ fn judge(wanted: &Wanted<'_>, host: &HostFacts, sudo: &Sudo, facts: &PreflightFa
     use Severity::{Error, Warning};
     let answers = &facts.answers;
 
-    if host.architecture != wanted.machine {
-        say(
-            Error,
-            format!("is a {} machine, and the worker is built for {}", host.architecture, wanted.machine),
-            "give a worker built for that machine with --worker, or take the host out",
-        );
-    }
     if wanted.runtime == Runtime::Docker {
         if let Sudo::Unavailable { said } = sudo {
             say(
@@ -207,6 +222,9 @@ fn judge(wanted: &Wanted<'_>, host: &HostFacts, sudo: &Sudo, facts: &PreflightFa
             );
         }
     }
+    // One broker that is down is no reason to stop; none that answers is.
+    let is_any_reached = answers.brokers.contains(&BrokerAnswer::Connected);
+    let unreached = if is_any_reached { Warning } else { Error };
     for (broker, answer) in facts.questions.brokers.iter().zip(&answers.brokers) {
         let Broker { host, port, .. } = broker;
         let hint = "check firewalls and routes between this host and the brokers";
@@ -217,15 +235,15 @@ fn judge(wanted: &Wanted<'_>, host: &HostFacts, sudo: &Sudo, facts: &PreflightFa
                 format!("cannot resolve the broker {host}"),
                 "add it to DNS, or to `kafka.extra_hosts` in the inventory",
             ),
-            BrokerAnswer::Refused => say(Error, format!("cannot connect to the broker {host}:{port}"), hint),
-            BrokerAnswer::Silent => say(Error, format!("the broker {host}:{port} does not answer"), hint),
-            BrokerAnswer::Untried => {
-                say(
-                    Warning,
-                    format!("the way to the broker {host}:{port} was not tried"),
-                    "bash is not installed there",
-                );
+            BrokerAnswer::Refused => {
+                say(unreached, format!("cannot connect to the broker {host}:{port}"), hint)
             }
+            BrokerAnswer::Silent => say(unreached, format!("the broker {host}:{port} does not answer"), hint),
+            BrokerAnswer::Untried => say(
+                Warning,
+                format!("the way to the broker {host}:{port} was not tried"),
+                "bash is not installed there",
+            ),
         }
     }
     findings
@@ -252,13 +270,8 @@ mod tests {
     fn judged(answer: &str, host: &HostFacts, sudo: &Sudo) -> Vec<(Severity, String)> {
         let target = Target::Host(HostName::parse("w1").unwrap());
         let conflicts = [UnitName::parse("confluent-kafka-connect").unwrap()];
-        let wanted = Wanted {
-            target: &target,
-            runtime: Runtime::Docker,
-            memory: 512 * MIB,
-            conflicts: &conflicts,
-            machine: "x86_64",
-        };
+        let wanted =
+            Wanted { target: &target, runtime: Runtime::Docker, memory: 512 * MIB, conflicts: &conflicts };
         let broker = Broker { host: "broker-1".to_owned(), port: 9093, address: None };
         let questions = Questions { brokers: vec![broker], ..Questions::default() };
         let answers = preflight::parse(&questions, answer);
@@ -267,7 +280,7 @@ mod tests {
     }
 
     fn good_host() -> HostFacts {
-        HostFacts { architecture: "x86_64".to_owned(), ..HostFacts::default() }
+        HostFacts::default()
     }
 
     #[test]
@@ -284,14 +297,9 @@ mod tests {
     fn everything_wrong_is_reported_at_once() {
         let answer = "memory=200000\navailable=100000\nfolder=1000 yes /etc\nfolder=9000000 no /var/lib\n\
                       held=8083 no nginx.service nginx, process 4\nheld=8079 no - \nbroker=0 unresolved\n";
-        let host = HostFacts {
-            architecture: "aarch64".to_owned(),
-            clock_skew_seconds: -3600,
-            ..HostFacts::default()
-        };
+        let host = HostFacts { clock_skew_seconds: -3600, ..HostFacts::default() };
         let found = judged(answer, &host, &Sudo::Unavailable { said: "not in sudoers".to_owned() });
         for needle in [
-            "aarch64",
             "no way to root",
             "systemd",
             "3600 s behind",
@@ -309,7 +317,25 @@ mod tests {
                 "{needle}: {found:?}"
             );
         }
-        assert_eq!(found.len(), 10, "{found:?}");
+        assert_eq!(found.len(), 9, "{found:?}");
+    }
+
+    #[test]
+    fn one_broker_of_several_may_be_down() {
+        let broker = |host: &str| Broker { host: host.to_owned(), port: 9093, address: None };
+        let questions = Questions { brokers: vec![broker("a"), broker("b")], ..Questions::default() };
+        let judged = |said: &str| {
+            let target = Target::Host(HostName::parse("w1").unwrap());
+            let wanted = Wanted { target: &target, runtime: Runtime::Docker, memory: MIB, conflicts: &[] };
+            let answers = preflight::parse(&questions, &format!("{GOOD}{said}"));
+            let facts = PreflightFacts { questions: questions.clone(), answers };
+            let findings = judge(&wanted, &HostFacts::default(), &Sudo::NotNeeded, &facts);
+            findings.into_iter().map(|finding| finding.severity).collect::<Vec<_>>()
+        };
+        use Severity::{Error, Warning};
+        assert_eq!(judged("broker=0 connected\nbroker=1 refused\n"), [Warning]);
+        assert_eq!(judged("broker=0 silent\nbroker=1 refused\n"), [Error, Error]);
+        assert_eq!(judged("broker=0 connected\nbroker=1 unresolved\n"), [Error]);
     }
 
     #[test]

@@ -17,11 +17,13 @@ use crate::causes::chain;
 use crate::desired::probe_topic;
 use crate::host::{Command, Host, HostExt};
 use crate::kafka_access::KafkaAccessError;
-use crate::plan::Change;
+use crate::plan::{Change, Target};
 use crate::rest_client::{RestClient, RestError, segment};
+use crate::standing::{self, Standing};
 
 /// A series that every worker exports, whatever runs on it.
 const METRIC: &str = "kafka_connect_connect_worker_metrics_task_count";
+const PROBE: &str = "provision-probe";
 const PROBE_CLASS: &str = "io.confluent.kafka.connect.datagen.DatagenConnector";
 /// How many records of the probe must arrive.
 const PROBE_RECORDS: i64 = 20;
@@ -54,6 +56,9 @@ impl Phase for Smoke {
         let looks = at.ctx.hosts.values().map(|host| look_at_host(at, host.as_ref()));
         let mut findings: Vec<Finding> =
             futures::future::join_all(looks).await.into_iter().flatten().collect();
+        if findings.is_empty() {
+            findings.extend(look_at_connectors(at).await?);
+        }
         if findings.is_empty() && at.ctx.is_probe_requested() {
             findings.extend(probe(at).await?);
         }
@@ -134,14 +139,51 @@ fn unreachable(host: &dyn Host, cause: &RestError) -> Finding {
     }
 }
 
+/// Every declared connector with all its tasks, as the cluster reports them.
+async fn look_at_connectors(at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
+    let mut findings = Vec::new();
+    let Some((name, host)) = at.ctx.hosts.iter().next() else { return Ok(findings) };
+    let rest = RestClient::new(host.as_ref(), at.ctx.rest_endpoint(name));
+    for name in at.inventory().connectors.keys() {
+        let place = format!("connector {name}");
+        let progress = |why: &str| at.ctx.events.progress(&Target::Cluster, &format!("{place}: {why}"));
+        // A converged run may look in the middle of a rebalance: give the tasks their time.
+        let settled = standing::settle(&rest, name.as_str(), None, PATIENCE, progress)
+            .await
+            .map_err(|error| PhaseError::make(format!("status of {place}"), error))?;
+        let (severity, message, hint) = match settled {
+            Standing::Running => continue,
+            Standing::Halted { state } => {
+                let hint = format!("PUT /connectors/{name}/resume lets it run");
+                (Severity::Warning, format!("is {state}, by somebody's will"), hint)
+            }
+            Standing::Waiting { why } => {
+                let message = format!("is not running after {} s: {why}", PATIENCE.as_secs());
+                (Severity::Error, message, "look at the workers' logs".to_owned())
+            }
+            Standing::Failed { id, trace } => {
+                let trace = trace.first().cloned().unwrap_or_default();
+                (
+                    Severity::Error,
+                    format!("{id} failed: {trace}"),
+                    "mend the cause and run `apply`: failed tasks are restarted".to_owned(),
+                )
+            }
+        };
+        findings.push(Finding { severity, place, message, hint: Some(hint) });
+    }
+    Ok(findings)
+}
+
 /// Carries records from a source connector through Kafka to us, and cleans up whatever came of it.
 async fn probe(at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
     let Some(host) = at.ctx.hosts.values().next() else { return Ok(Vec::new()) };
     let rest = RestClient::new(host.as_ref(), at.ctx.rest_endpoint(host.name()));
     let topic = probe_topic(at.inventory());
-    let name = format!("provision-probe-{:08x}", rand::random::<u32>());
-    let outcome = carry(at, &rest, &name, &topic).await;
-    let removed = remove(at, &rest, &name, &topic).await;
+    // One name, so that what an interrupted run left is found and removed.
+    remove(at, &rest, PROBE, &topic).await?;
+    let outcome = carry(at, &rest, PROBE, &topic).await;
+    let removed = remove(at, &rest, PROBE, &topic).await;
     let findings = outcome?;
     removed?;
     Ok(findings)
@@ -250,6 +292,14 @@ async fn remove(at: &Scoped<'_>, rest: &RestClient<'_>, name: &str, topic: &str)
         }
     }
     let admin = at.ctx.kafka.admin(at.ctx).await?;
-    admin.delete_topics(&[topic]).await.map_err(KafkaAccessError::from)?;
+    for (_, result) in admin.delete_topics(&[topic]).await.map_err(KafkaAccessError::from)? {
+        match result {
+            Err(refusal) if refusal.code != ResponseError::UnknownTopicOrPartition => {
+                let hint = refusal.hint().unwrap_or("delete it by hand");
+                return Err(PhaseError::refused(format!("topic {topic}"), refusal.to_string(), hint));
+            }
+            _ => {}
+        }
+    }
     Ok(())
 }

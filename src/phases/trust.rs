@@ -36,6 +36,8 @@ pub(crate) enum TrustFacts {
     Seen {
         /// Subjects of trusted certificates that are no longer valid, or soon will not be, with the end of validity.
         ending: Vec<(String, OffsetDateTime)>,
+        /// How many certificates are trusted in all.
+        total: usize,
         now: OffsetDateTime,
         /// Whether the stores on the control machine hold exactly the trusted certificates.
         stores_current: bool,
@@ -66,7 +68,8 @@ impl Phase for Trust {
             .collect();
         // A system's bundle always holds some that have ended.
         let ending = if tls.trust == TrustSource::System { Vec::new() } else { ending };
-        Ok(TrustFacts::Seen { ending, now, stores_current: stores_hold(at, &certificates)? })
+        let total = certificates.len();
+        Ok(TrustFacts::Seen { ending, total, now, stores_current: stores_hold(at, &certificates)? })
     }
 
     fn plan(&self, at: &Scoped<'_>, facts: &TrustFacts) -> Planned {
@@ -80,10 +83,12 @@ impl Phase for Trust {
                 );
                 planned.changes.push(Change::create(Self::ID, at.target, STORES));
             }
-            TrustFacts::Seen { ending, now, stores_current } => {
+            TrustFacts::Seen { ending, total, now, stores_current } => {
                 for (subject, end) in ending {
-                    let (severity, verb) =
-                        if end < now { (Severity::Error, "ended") } else { (Severity::Warning, "ends") };
+                    // While authorities are exchanged a store holds the old and the new one.
+                    let severity =
+                        if ending.len() == *total && end < now { Severity::Error } else { Severity::Warning };
+                    let verb = if end < now { "ended" } else { "ends" };
                     planned.findings.push(Finding {
                         severity,
                         place: format!("trusted certificate {subject}"),
@@ -101,8 +106,7 @@ impl Phase for Trust {
 
     async fn apply(&self, at: &Scoped<'_>, _facts: &TrustFacts, change: &Change) -> Result<(), PhaseError> {
         if change.subject == AUTHORITY {
-            authority::load_or_create(&at.ctx.home, &at.inventory().cluster, OffsetDateTime::now_utc())
-                .map_err(|error| PhaseError::make(AUTHORITY, error))?;
+            authority::load_or_create(&at.ctx.home, &at.inventory().cluster, OffsetDateTime::now_utc())?;
             return Ok(());
         }
         let tls = at.inventory().kafka.security.tls().expect("stores are planned with TLS only");

@@ -45,6 +45,12 @@ impl Style {
     }
 }
 
+/// Whether standard error shows colors: a terminal, and `NO_COLOR` is unset or empty.
+pub(crate) fn has_color() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !refused
+}
+
 /// Writes data. A closed pipe (`provision plan | head`) is not an error worth a word.
 pub(crate) fn stdout(text: &str) {
     let mut out = io::stdout().lock();

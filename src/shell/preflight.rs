@@ -89,15 +89,19 @@ folder() {
   set -- $(df -Pk -- "$dir" | tail -n 1)
   echo "folder=$4 $writable $dir"
 }
-own_pids=" $(cat /dev/null $(find "$own_folder" -maxdepth 3 -name '*.pid' 2>/dev/null) | while read -r pid _; do echo "$pid"; done | tr '\n' ' ')"
+own_pids=" $(find "$own_folder" -maxdepth 3 -name '*.pid' -exec cat {} + 2>/dev/null | while read -r pid _; do echo "$pid"; done | tr '\n' ' ')"
 port() {
-  grep -Eqs "^ *[0-9]+: [0-9A-F]+:$(printf %04X "$1") [0-9A-F]+:[0-9A-F]+ 0A " /proc/net/tcp /proc/net/tcp6 || return 0
+  listens="^ *[0-9]+: [0-9A-F]+:$(printf %04X "$1") [0-9A-F]+:[0-9A-F]+ 0A "
+  sockets=$(grep -Ehs "$listens" /proc/net/tcp /proc/net/tcp6) || return 0
   ours=no; unit=-; holder=
   if command -v docker >/dev/null 2>&1; then
     holder=$(timeout 10 docker ps --filter "publish=$1" --format 'container {{.Names}}' 2>/dev/null | head -n 1)
     if [ -n "$(timeout 10 docker ps -q --filter "publish=$1" --filter "label=$own_label" 2>/dev/null)" ]; then ours=yes; fi
   fi
-  pid=$(ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*pid=\([0-9]*\),.*/\1/p' | head -n 1)
+  # Whose the socket is, by the inode that the process's open files name.
+  set -- "$1" $(echo "$sockets" | head -n 1)
+  file=$(find /proc/[0-9]*/fd -lname "socket:\[${11}\]" 2>/dev/null | head -n 1)
+  pid=${file#/proc/}; pid=${pid%%/*}
   if [ -n "$pid" ]; then
     case $own_pids in *" $pid "*) ours=yes ;; esac
     [ -n "$holder" ] || {
@@ -107,6 +111,9 @@ port() {
   fi
   echo "held=$1 $ours ${unit:--} $holder"
 }
+"#;
+
+const BROKER: &str = r#"
 broker() {
   to=$4
   if [ -z "$to" ] && ! getent ahosts "$2" >/dev/null 2>&1; then echo "broker=$1 unresolved"; return; fi
@@ -119,15 +126,11 @@ broker() {
 /// Looks at everything at once. Parse the answer with [`parse`]. As root it sees whose every port is.
 pub(crate) fn look(questions: &Questions) -> Command {
     let mut script = format!(
-        "own_folder={}\nown_label={}\n{FUNCTIONS}",
+        "own_folder={}\nown_label={}\n{BROKER}{FUNCTIONS}",
         quote(&questions.own_folder),
         quote(&questions.own_label)
     );
-    // Brokers may be silent for seconds each, so they are all asked at once.
-    for (index, broker) in questions.brokers.iter().enumerate() {
-        let address = broker.address.map(|ip| ip.to_string()).unwrap_or_default();
-        script += &format!("broker {index} {} {} {} &\n", quote(&broker.host), broker.port, quote(&address));
-    }
+    script += &broker_calls(&questions.brokers);
     for folder in &questions.folders {
         script += &format!("folder {}\n", quote(folder));
     }
@@ -138,11 +141,39 @@ pub(crate) fn look(questions: &Questions) -> Command {
     Command::new("look at the host's means", script)
 }
 
+/// Tries the ways to brokers alone. Parse the answer with [`parse_brokers`].
+pub(crate) fn try_brokers(brokers: &[Broker]) -> Command {
+    let script = format!("{BROKER}{}wait\n", broker_calls(brokers));
+    Command::new("try the ways to further brokers", script)
+}
+
+/// Brokers may be silent for seconds each, so they are all asked at once.
+fn broker_calls(brokers: &[Broker]) -> String {
+    let call = |(index, broker): (usize, &Broker)| {
+        let address = broker.address.map(|ip| ip.to_string()).unwrap_or_default();
+        format!("broker {index} {} {} {} &\n", quote(&broker.host), broker.port, quote(&address))
+    };
+    brokers.iter().enumerate().map(call).collect()
+}
+
 /// Reads the answer of [`look`] to these questions.
 pub(crate) fn parse(questions: &Questions, answer: &str) -> Answers {
     let fields = Fields::parse(answer);
     let kibibytes = |key| fields.number::<u64>(key).unwrap_or(0) * 1024;
-    let brokers = (0..questions.brokers.len()).map(|index| {
+    Answers {
+        has_systemd: fields.is_yes("systemd"),
+        memory: kibibytes("memory"),
+        memory_available: kibibytes("available"),
+        folders: fields.all("folder").iter().filter_map(|line| parse_folder(line)).collect(),
+        held: fields.all("held").iter().filter_map(|line| parse_held(line)).collect(),
+        brokers: parse_brokers(&questions.brokers, answer),
+    }
+}
+
+/// What came of each of these brokers, in their order.
+pub(crate) fn parse_brokers(brokers: &[Broker], answer: &str) -> Vec<BrokerAnswer> {
+    let fields = Fields::parse(answer);
+    let answer = |index: usize| {
         let said = fields.all("broker").iter().find_map(|line| {
             let (number, said) = line.split_once(' ')?;
             (number == index.to_string()).then_some(said)
@@ -154,15 +185,8 @@ pub(crate) fn parse(questions: &Questions, answer: &str) -> Answers {
             Some("silent") => BrokerAnswer::Silent,
             _ => BrokerAnswer::Untried,
         }
-    });
-    Answers {
-        has_systemd: fields.is_yes("systemd"),
-        memory: kibibytes("memory"),
-        memory_available: kibibytes("available"),
-        folders: fields.all("folder").iter().filter_map(|line| parse_folder(line)).collect(),
-        held: fields.all("held").iter().filter_map(|line| parse_held(line)).collect(),
-        brokers: brokers.collect(),
-    }
+    };
+    (0..brokers.len()).map(answer).collect()
 }
 
 fn parse_folder(line: &str) -> Option<Folder> {

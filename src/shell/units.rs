@@ -1,6 +1,7 @@
 //! systemd units on a host.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::quote;
 use crate::host::Command;
@@ -52,7 +53,8 @@ pub(crate) fn parse_states(answer: &str) -> BTreeMap<String, UnitState> {
 pub(crate) fn stop_and_disable(unit: &str) -> Command {
     let unit = quote(unit);
     let script = format!("systemctl stop -- {unit} && systemctl disable --quiet -- {unit}");
-    Command::new(format!("stop and disable {unit}"), script)
+    // As long as systemd itself may take to end a service that has to write its state down.
+    Command::new(format!("stop and disable {unit}"), script).timeout(Duration::from_secs(300))
 }
 
 /// The command that brings a stopped unit back, for people.
