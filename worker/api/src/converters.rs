@@ -3,10 +3,12 @@
 
 mod json;
 mod literal;
+mod primitive;
 mod simple_header;
 mod string;
 
 pub use json::JsonConverter;
+pub use primitive::PrimitiveConverter;
 pub use simple_header::SimpleHeaderConverter;
 pub use string::StringConverter;
 
