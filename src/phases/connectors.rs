@@ -190,7 +190,9 @@ fn differing(wanted: &Map<String, Value>, found: &Value) -> Vec<String> {
 
 /// Asks the worker for every error of the config before it is written.
 async fn validate(rest: &RestClient<'_>, connector: &Connector, wanted: &Value) -> Result<(), PhaseError> {
-    let path = format!("/connector-plugins/{}/config/validate", segment(connector.class.as_str()));
+    // The worker refuses a path that spells the class otherwise than the config does: a full name for an alias.
+    let class = connector.config.get("connector.class").map_or(connector.class.as_str(), String::as_str);
+    let path = format!("/connector-plugins/{}/config/validate", segment(class));
     let answer = rest
         .json(Method::PUT, &path, Some(wanted))
         .await
