@@ -104,9 +104,6 @@ impl Actor {
         self.parts.stage.begin("shutting down");
         self.abort_publishing();
         self.stop_everything().await;
-        if tokio::time::timeout(FLUSH_TIMEOUT, self.parts.statuses.flush()).await.is_err() {
-            tracing::warn!("not all statuses were written in time");
-        }
         self.parts.member.leave().await;
         self.parts.stage.end();
         result
@@ -160,6 +157,8 @@ impl Actor {
         self.join().await;
     }
 
+    /// Stops all that runs here. What is said of it is in Kafka before anybody else can take it over: a late UNASSIGNED
+    /// would hide the RUNNING of the new owner for good.
     async fn stop_everything(&mut self) {
         let (tasks, connectors) = (self.parts.worker.tasks(), self.parts.worker.connectors());
         if !tasks.is_empty() || !connectors.is_empty() {
@@ -171,6 +170,9 @@ impl Actor {
         }
         self.parts.worker.stop_tasks(&tasks, true).await;
         self.parts.worker.stop_connectors(&connectors, true).await;
+        if tokio::time::timeout(FLUSH_TIMEOUT, self.parts.statuses.flush()).await.is_err() {
+            tracing::warn!("not all statuses were written in time");
+        }
     }
 
     fn abort_publishing(&mut self) {

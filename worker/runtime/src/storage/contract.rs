@@ -103,6 +103,15 @@ async fn late_words_of_an_old_owner_do_not_count() {
     store.put_task(&id, &status(State::Failed, "new:1", 5));
     store.flush().await;
     assert_eq!(store.task(&id).unwrap().state, State::Failed);
+
+    let name = ConnectorName::from("c");
+    store.put_connector(&name, &status(State::Running, "new:1", 5));
+    let late = crate::storage::records::encode_status(&status(State::Unassigned, "old:1", 4));
+    log.append(b"status-connector-c", Some(&late)).unwrap().await.unwrap();
+    assert_eq!(store.connector(&name).unwrap().state, State::Running);
+    store.put_connector(&name, &status(State::Unassigned, "new:1", 5));
+    store.flush().await;
+    assert_eq!(store.connector(&name).unwrap().state, State::Unassigned);
 }
 
 #[tokio::test]

@@ -51,7 +51,13 @@ impl Fold for StatusView {
             (StatusKey::Connector(name), None) => drop(seen.connectors.remove(&name)),
             (StatusKey::Task(id), None) => drop(seen.tasks.remove(&id)),
             (StatusKey::Connector(name), Some(Some(status))) => {
-                seen.connectors.insert(name, status);
+                let is_late = status.state == State::Unassigned
+                    && seen.connectors.get(&name).is_some_and(|cached| {
+                        cached.state == State::Running && cached.generation > status.generation
+                    });
+                if !is_late {
+                    seen.connectors.insert(name, status);
+                }
             }
             (StatusKey::Task(id), Some(Some(status))) => {
                 // A late word of the old owner does not count against the new one's.
