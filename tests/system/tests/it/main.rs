@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in helpers too")]
 
 mod hosts;
+mod image;
 mod kafka_control;
 mod lab;
 mod main_job;
 mod programs;
 mod stores;
 mod testbed;
+mod worker;

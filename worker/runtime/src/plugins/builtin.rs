@@ -17,5 +17,5 @@ pub(crate) const PLUGINS: &[Plugin] = &[
     Plugin { class: "org.apache.kafka.connect.json.JsonConverter", version: CONNECT_VERSION, make: Make::Converter(|| Box::new(JsonConverter::default())) },
     Plugin { class: "org.apache.kafka.connect.storage.StringConverter", version: CONNECT_VERSION, make: Make::Converter(|| Box::new(StringConverter)) },
     Plugin { class: "org.apache.kafka.connect.storage.StringConverter", version: CONNECT_VERSION, make: Make::HeaderConverter(|| Box::new(StringConverter)) },
-    Plugin { class: "org.apache.kafka.connect.storage.SimpleHeaderConverter", version: CONNECT_VERSION, make: Make::HeaderConverter(|| Box::new(SimpleHeaderConverter::default())) },
+    Plugin { class: "org.apache.kafka.connect.storage.SimpleHeaderConverter", version: CONNECT_VERSION, make: Make::HeaderConverter(|| Box::new(SimpleHeaderConverter)) },
 ];
