@@ -172,6 +172,16 @@ impl ControlHome {
         Ok(entries.filter(is_ours).filter_map(|entry| entry["subject"].as_str().map(str::to_owned)).collect())
     }
 
+    /// Subjects that a phase changed on a target, in whatever way, according to the journal.
+    pub(crate) fn made(&self, phase: &str, target: &str) -> Result<BTreeSet<String>, ControlError> {
+        let journal = self.read("journal.jsonl")?.unwrap_or_default();
+        let entries = journal.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let is_ours = |entry: &serde_json::Value| {
+            entry["phase"] == phase && entry["target"] == target && entry["outcome"] == "made"
+        };
+        Ok(entries.filter(is_ours).filter_map(|entry| entry["subject"].as_str().map(str::to_owned)).collect())
+    }
+
     /// Removes the whole folder; absence is fine.
     pub(crate) fn remove(&self) -> Result<(), ControlError> {
         match fs::remove_dir_all(&self.folder) {

@@ -50,6 +50,14 @@ impl Architecture {
         }
     }
 
+    /// As `uname -m` says it.
+    pub(crate) fn machine(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64",
+            Self::Arm64 => "aarch64",
+        }
+    }
+
     /// As Docker and OCI name it.
     fn name(self) -> &'static str {
         match self {
@@ -64,6 +72,7 @@ impl Architecture {
 pub(crate) struct Image {
     /// Digest of all that the image is, in hexadecimal; on the image as [`DIGEST_LABEL`].
     pub(crate) digest: String,
+    pub(crate) architecture: Architecture,
     /// The layer, a tar archive with the program.
     layer: Vec<u8>,
     /// The image's configuration as JSON.
@@ -79,7 +88,7 @@ impl Image {
         let digest = digest(unlabeled.to_string().as_bytes());
         let labels = json!({ DIGEST_LABEL: digest });
         let config = config(architecture, &diff_id, &labels).to_string().into_bytes();
-        Self { digest, layer, config }
+        Self { digest, architecture, layer, config }
     }
 
     /// Name and tag: `provision/connect-worker:0123456789ab`.

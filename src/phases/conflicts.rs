@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
-use super::{Finding, Phase, PhaseError, Planned, Scope, Scoped, Severity};
+use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity};
 use crate::host::{HostExt, Privilege};
 use crate::inventory::model::UnitName;
 use crate::plan::{Change, Disruption, Target};
@@ -56,6 +56,15 @@ impl Phase for Conflicts {
                 hint: Some("something on the host starts it; find out what before the next run".to_owned()),
             })
             .collect())
+    }
+
+    async fn remove(&self, at: &Scoped<'_>) -> Result<Removed, PhaseError> {
+        let made = at.ctx.home.made(Self::ID, &at.target.to_string())?;
+        let stays = |unit: &str| {
+            format!("unit {unit}, stopped and disabled; `{}` brings it back", units::bring_back(unit))
+        };
+        let left = made.iter().filter_map(|subject| subject.strip_prefix(SUBJECT)).map(stays).collect();
+        Ok(Removed { removed: Vec::new(), left })
     }
 }
 

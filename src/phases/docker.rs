@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Finding, Phase, PhaseError, Planned, Scope, Scoped, Severity};
+use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity};
 use crate::host::{Host, HostExt, HostFacts};
 use crate::inventory::model::{self, DockerSource, Runtime};
 use crate::plan::{Change, Target};
@@ -77,6 +77,29 @@ impl Phase for Docker {
         }));
         Ok(findings)
     }
+
+    /// Others may use Docker by now, so nothing of it is taken away.
+    async fn remove(&self, at: &Scoped<'_>) -> Result<Removed, PhaseError> {
+        let made = at.ctx.home.made(Self::ID, &at.target.to_string())?;
+        Ok(Removed { removed: Vec::new(), left: made.iter().map(|subject| left(subject)).collect() })
+    }
+}
+
+/// What stays of a change, and how to remove it by hand.
+fn left(subject: &str) -> String {
+    match subject {
+        ENGINE | COMPOSE => format!(
+            "{subject}; remove it with `apt-get purge` of docker.io and docker-compose, or of docker-ce and \
+             docker-compose-plugin with {} and {}",
+            docker::VENDOR_LIST,
+            docker::VENDOR_KEY
+        ),
+        SERVICE => format!("{subject}, enabled and running; stop it with `systemctl disable --now docker`"),
+        subject => match subject.strip_prefix(GROUP) {
+            Some(user) => format!("user {user} in the group docker; `gpasswd -d {user} docker` takes it out"),
+            None => subject.to_owned(),
+        },
+    }
 }
 
 async fn install(
@@ -105,9 +128,8 @@ async fn install(
 
 /// What has to happen for Docker to be there, or why it cannot.
 fn decide(target: &Target, spec: &model::Docker, host: &HostFacts, facts: &DockerFacts) -> Planned {
-    let mut planned = Planned::default();
-    if let Some(refusal) = refuse(target, spec, host, facts) {
-        planned.findings.push(refusal);
+    let mut planned = Planned { findings: refusals(target, spec, host, facts), ..Planned::default() };
+    if !planned.findings.is_empty() {
         return planned;
     }
     match missing(facts) {
@@ -152,65 +174,65 @@ fn missing(facts: &DockerFacts) -> Option<Parts> {
     }
 }
 
-fn refuse(target: &Target, spec: &model::Docker, host: &HostFacts, facts: &DockerFacts) -> Option<Finding> {
-    let error = |message: String, hint: &str| Some(error(target, message, hint));
+/// Everything that stands against a Docker made or completed by us.
+fn refusals(target: &Target, spec: &model::Docker, host: &HostFacts, facts: &DockerFacts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut refuse = |message: String, hint: &str| findings.push(error(target, message, hint));
     match facts.client {
-        Client::Snap => {
-            return error(
-                "Docker is installed as a snap, which cannot read the files of the worker".to_owned(),
-                "remove it with `snap remove docker`; its containers and volumes go with it, so look first",
-            );
-        }
-        Client::Podman => {
-            return error(
-                "`docker` is Podman under another name".to_owned(),
-                "remove the package `podman-docker`; Podman itself may stay",
-            );
-        }
+        Client::Snap => refuse(
+            "Docker is installed as a snap, which cannot read the files of the worker".to_owned(),
+            "remove it with `snap remove docker`; its containers and volumes go with it, so look first",
+        ),
+        Client::Podman => refuse(
+            "`docker` is Podman under another name".to_owned(),
+            "remove the package `podman-docker`; Podman itself may stay",
+        ),
         Client::Docker | Client::Absent => {}
     }
-    if let Some((user, _)) = facts.outside_group.iter().find(|(_, exists)| !exists) {
-        return error(
+    for (user, _) in facts.outside_group.iter().filter(|(_, exists)| !exists) {
+        refuse(
             format!("the user {user} of `docker.group_users` does not exist"),
             "create the user first, or take it out of the inventory",
         );
     }
     if let Some(engine) = facts.engine.as_ref().filter(|engine| engine.major() < OLDEST_ENGINE) {
-        return error(format!("Docker {engine} is too old"), "upgrade it to 20.10 or later");
+        refuse(format!("Docker {engine} is too old"), "upgrade it to 20.10 or later");
     }
     let oldest = docker::DottedVersion::parse(OLDEST_COMPOSE);
     if let (Compose::Standalone(version), Some(oldest)) = (&facts.compose, oldest)
         && *version < oldest
     {
-        return error(
+        refuse(
             format!("docker-compose {version} is too old"),
             "upgrade it to 1.29 or install the Compose plugin",
         );
     }
     if facts.client == Client::Docker && facts.engine.is_none() && (facts.is_active || !facts.has_unit) {
-        return error(
+        refuse(
             format!("Docker is installed and its engine does not answer: {}", facts.engine_error),
             "`journalctl -u docker` and `docker info` on the host say more",
         );
     }
+    let is_in_the_way = matches!(facts.client, Client::Snap | Client::Podman);
+    if missing(facts).is_none() || is_in_the_way {
+        return findings;
+    }
     let is_known = host.os == "debian" || host.os_like.iter().any(|os| os == "debian");
-    match missing(facts) {
-        None => None,
-        Some(_) if spec.source == DockerSource::Present => error(
-            match &facts.compose {
-                Compose::Standalone(version) => {
-                    format!("docker-compose {version} cannot recreate containers on this engine")
-                }
-                Compose::Absent | Compose::Plugin(_) => "Docker or its Compose is not installed".to_owned(),
-            },
-            "install it, or let provision do it with `docker.source: auto`",
-        ),
-        Some(_) if !(is_known && facts.has_apt) => error(
+    if spec.source == DockerSource::Present {
+        let message = match &facts.compose {
+            Compose::Standalone(version) => {
+                format!("docker-compose {version} cannot recreate containers on this engine")
+            }
+            Compose::Absent | Compose::Plugin(_) => "Docker or its Compose is not installed".to_owned(),
+        };
+        refuse(message, "install it, or let provision do it with `docker.source: auto`");
+    } else if !(is_known && facts.has_apt) {
+        refuse(
             format!("Docker is not complete, and provision does not install packages on `{}`", host.os),
             "install Docker 20.10 or later with the Compose plugin, then run again",
-        ),
-        Some(_) => None,
+        );
     }
+    findings
 }
 
 fn error(target: &Target, message: String, hint: &str) -> Finding {
@@ -297,5 +319,12 @@ mod tests {
             "permission denied",
         );
         check(&format!("{RUNNING}engine=20.10.1\nplugin=2.0.0\nunknown_user=ann\n"), auto, &debian(), "ann");
+    }
+
+    #[test]
+    fn every_refusal_is_told_at_once() {
+        let answer = "client=podman\nengine=19.3.1\nplugin=2.0.0\nunknown_user=ann\nunknown_user=bob\n";
+        let (changes, findings) = decide_on(answer, DockerSource::Auto, &debian());
+        assert!(changes.is_empty() && findings.len() == 4, "{findings:?}");
     }
 }

@@ -1,10 +1,11 @@
 //! Worker image: built here, loaded over the session, known by the digest label of our own.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Finding, Phase, PhaseError, Planned, Scope, Scoped, Severity};
+use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity};
 use crate::host::{Command, HostExt, Stdin};
 use crate::image::DIGEST_LABEL;
 use crate::inventory::model::Runtime;
@@ -22,6 +23,8 @@ pub(crate) struct Image;
 pub(crate) struct ImageFacts {
     reference: String,
     digest: String,
+    /// What the worker runs on, as `uname -m` says it.
+    machine: &'static str,
     /// Digest label of the image of that name; empty for an image without one, `None` without an image.
     found: Option<String>,
 }
@@ -43,13 +46,29 @@ impl Phase for Image {
         let (reference, digest) = (artifact.image(), artifact.image_digest().to_owned());
         let answer = at.host().check(&look(&reference)).await?;
         let found = Fields::parse(&answer).all("image").first().map(ToString::to_string);
-        Ok(Some(ImageFacts { reference, digest, found }))
+        Ok(Some(ImageFacts { reference, digest, machine: artifact.image_machine(), found }))
     }
 
     fn plan(&self, at: &Scoped<'_>, facts: &Self::Facts) -> Planned {
         let mut planned = Planned::default();
+        let machine = &at.host().facts().architecture;
+        if let Some(facts) = facts.as_ref().filter(|facts| facts.machine != machine) {
+            planned.findings.push(Finding {
+                severity: Severity::Error,
+                place: at.target.to_string(),
+                message: format!("is a {machine} machine, and the worker is built for {}", facts.machine),
+                hint: Some(
+                    "give a worker built for that machine with --worker, or take the host out".to_owned(),
+                ),
+            });
+            return planned;
+        }
         if let Some(facts) = facts.as_ref().filter(|facts| facts.found.as_ref() != Some(&facts.digest)) {
-            planned.changes.push(Change::create(Self::ID, at.target, format!("image {}", facts.reference)));
+            planned.changes.push(Change::create(
+                Self::ID,
+                at.target,
+                format!("{SUBJECT}{}", facts.reference),
+            ));
         }
         planned
     }
@@ -76,6 +95,32 @@ impl Phase for Image {
             hint: Some("check the free space of Docker's data folder, then run again".to_owned()),
         }])
     }
+
+    async fn remove(&self, at: &Scoped<'_>) -> Result<Removed, PhaseError> {
+        let made = at.ctx.home.made(Self::ID, &at.target.to_string())?;
+        let references =
+            made.iter().filter_map(|subject| subject.strip_prefix(SUBJECT)).map(str::to_owned).collect();
+        if at.inventory().runtime != Runtime::Docker {
+            return Ok(Removed::default());
+        }
+        let answer = at.host().check(&remove(&references)).await?;
+        let removed =
+            Fields::parse(&answer).all("removed").iter().map(|image| format!("{SUBJECT}{image}")).collect();
+        Ok(Removed { removed, left: Vec::new() })
+    }
+}
+
+const SUBJECT: &str = "image ";
+
+/// Removes images by name; one that a container of another cluster uses stays.
+fn remove(references: &BTreeSet<String>) -> Command {
+    let mut script = String::from("command -v docker >/dev/null 2>&1 || exit 0\n");
+    for reference in references {
+        let reference = quote(reference);
+        script +=
+            &format!("if docker image rm {reference} >/dev/null 2>&1; then echo removed={reference}; fi\n");
+    }
+    Command::new("remove the worker image", script).as_root()
 }
 
 /// Says which digest label the image has; nothing without Docker, its engine or the image.

@@ -49,6 +49,7 @@ fn context(host: Arc<FakeHost>, folder: &Path) -> Context {
     Context {
         hosts: BTreeMap::from([(name, host as Arc<dyn Host>)]),
         routes: BTreeMap::new(),
+        claimed: Default::default(),
         secrets: Secrets::new(home.clone()),
         home,
         kafka: KafkaAccess::default(),

@@ -150,6 +150,10 @@ pub(crate) fn parse(answer: &str) -> DockerFacts {
     }
 }
 
+/// Key and source list of the vendor's repository, where it was used.
+pub(crate) const VENDOR_KEY: &str = "/etc/apt/keyrings/provision-docker.asc";
+pub(crate) const VENDOR_LIST: &str = "/etc/apt/sources.list.d/provision-docker.list";
+
 /// Where packages of Docker may come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -191,7 +195,7 @@ pub(crate) fn install(origin: Origin, parts: Parts, vendor: &Vendor<'_>) -> Comm
         Parts::ComposeOnly => "compose",
     };
     let body = format!(
-        "origin={origin}\nparts={parts}\nurl={}\nfingerprint={}\ndistribution={}\ncodename={}\n{INSTALL}\n{START}",
+        "key={VENDOR_KEY}\nlist={VENDOR_LIST}\norigin={origin}\nparts={parts}\nurl={}\nfingerprint={}\ndistribution={}\ncodename={}\n{INSTALL}\n{START}",
         quote(vendor.url),
         quote(vendor.fingerprint),
         quote(vendor.distribution),
@@ -201,8 +205,6 @@ pub(crate) fn install(origin: Origin, parts: Parts, vendor: &Vendor<'_>) -> Comm
 }
 
 const INSTALL: &str = r#"
-key=/etc/apt/keyrings/provision-docker.asc
-list=/etc/apt/sources.list.d/provision-docker.list
 from_distribution() {
   has_candidate docker.io || return 1
   set --

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::quote;
@@ -177,37 +175,6 @@ fn parse_state(line: &str) -> Option<(String, FileState)> {
     Some((words.next()?.to_owned(), FileState { access, kind }))
 }
 
-/// Reads whole files. Parse the answer with [`parse_contents`]; it holds what the files hold, so the command is secret.
-pub(crate) fn read_files<'a>(title: &str, paths: impl IntoIterator<Item = &'a str>) -> Command {
-    let mut script = String::from("set -e\n");
-    for path in paths {
-        let path = quote(path);
-        script += &format!("if [ -f {path} ]; then echo {path} \"$(base64 -w 0 -- {path})\"; fi\n");
-    }
-    Command::new(title, script).secret()
-}
-
-/// Path and content of each file that is there.
-pub(crate) fn parse_contents(answer: &str) -> BTreeMap<String, Vec<u8>> {
-    let read = |line: &str| {
-        let (path, content) = line.rsplit_once(' ')?;
-        Some((path.to_owned(), STANDARD.decode(content).ok()?))
-    };
-    answer.lines().filter_map(read).collect()
-}
-
-/// Removes files, then directories if they are empty; what is absent stays absent.
-pub(crate) fn remove(title: &str, files: &[&str], empty_directories: &[&str]) -> Command {
-    let mut script = String::from("set -e\n");
-    for path in files {
-        script += &format!("rm -f -- {}\n", quote(path));
-    }
-    for path in empty_directories {
-        script += &format!("[ ! -d {0} ] || rmdir --ignore-fail-on-non-empty -- {0}\n", quote(path));
-    }
-    Command::new(title, script)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,12 +190,5 @@ mod tests {
         };
         assert_eq!(states["/etc/a b"], file);
         assert_eq!((&states["/etc"].kind, &states["/l"].kind), (&FileKind::Directory, &FileKind::Other));
-    }
-
-    #[test]
-    fn contents_are_read() {
-        let contents = parse_contents("/etc/a aGVsbG8=\n/etc/empty \n");
-        assert_eq!(contents["/etc/a"], b"hello");
-        assert_eq!(contents["/etc/empty"], b"");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::quote;
 use crate::host::Command;
 
 /// How long a script waits for cloud-init and for another package manager.
@@ -19,12 +18,6 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(900);
 pub(crate) fn apt_script(title: impl Into<String>, body: &str) -> Command {
     let script = format!("patience={}\n{APT_FUNCTIONS}\n{body}", PATIENCE.as_secs());
     Command::new(title, script).as_root().finishing().timeout(PATIENCE + INSTALL_LIMIT)
-}
-
-/// Installs packages; all of them must have a candidate.
-pub(crate) fn install(title: impl Into<String>, packages: &[&str]) -> Command {
-    let packages: Vec<String> = packages.iter().map(|package| quote(package)).collect();
-    apt_script(title, &format!("update\ninstall {}\n", packages.join(" ")))
 }
 
 const APT_FUNCTIONS: &str = r#"

@@ -86,6 +86,11 @@ impl Artifact {
         &self.its_image().digest
     }
 
+    /// What that image runs on, as `uname -m` says it.
+    pub(crate) fn image_machine(&self) -> &'static str {
+        self.its_image().architecture.machine()
+    }
+
     /// That image as `docker load` takes it.
     pub(crate) fn image_archive(&self) -> Vec<u8> {
         image::write(self.its_image())
