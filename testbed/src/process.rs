@@ -143,12 +143,17 @@ impl Process {
         .await
     }
 
+    /// Waits for the program to end by itself. Errors: [`Error::NotReady`] with the last lines of its log.
+    pub async fn wait(&mut self, limit: Duration) -> Result<ExitStatus, Error> {
+        let (what, log) = (format!("{} has ended", self.name), self.log.clone());
+        let last = || paths::tail(&paths::read_log(&log), 40);
+        wait::until(&what, limit, async || self.ended(), last).await
+    }
+
     /// Sends SIGTERM and waits for the end; SIGKILL after `limit`. Returns how the program ended.
     pub async fn stop(&mut self, limit: Duration) -> Result<ExitStatus, Error> {
         self.signal(Signal::Term);
-        let what = format!("{} has ended", self.name);
-        let ended = wait::until(&what, limit, async || self.ended(), String::new).await;
-        match ended {
+        match self.wait(limit).await {
             Err(Error::NotReady { .. }) => self.kill(),
             other => other,
         }
