@@ -8,6 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 target=x86_64-unknown-linux-gnu
+build=(--release --target "$target")
 cargo_deny=0.18.9
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/provision-testbed/tools
 # A test that hangs must not take the hour that the whole run may last.
@@ -23,36 +24,44 @@ main() {
     # Without these, bash would report a run that was ended from outside as a success.
     trap 'exit 130' INT
     trap 'exit 143' TERM
-    step 'packages' need_packages
-    step 'cargo-deny' need_cargo_deny
-    step 'format' cargo fmt --all --check
-    step 'dependencies' "$tools/bin/cargo-deny" --log-level error check bans licenses sources
-    step 'lints' cargo clippy --workspace --all-targets --release --target "$target" --quiet -- -D warnings
-    step 'docs' cargo doc --workspace --no-deps --release --target "$target" --quiet
-    step 'build' cargo build --workspace --all-targets --release --target "$target" --quiet
-    step 'images' "target/$target/release/testbed" images
-    step 'tests' timeout --kill-after=30s "$test_limit" \
-        cargo test --workspace --release --target "$target" -- --test-threads=2 "$@"
+    need 'packages' install_packages
+    need 'cargo-deny' install_cargo_deny
+    check 'format' cargo fmt --all --check
+    check 'dependencies' "$tools/bin/cargo-deny" --log-level error check bans licenses sources
+    check 'lints' cargo clippy --workspace --all-targets --quiet "${build[@]}" -- -D warnings
+    check 'docs' cargo doc --workspace --no-deps --quiet "${build[@]}"
+    need 'build' cargo build --workspace --all-targets --quiet "${build[@]}"
+    need 'images' "target/$target/release/testbed" images
+    check 'tests' timeout --kill-after=30s "$test_limit" \
+        cargo test --workspace --no-fail-fast "${build[@]}" -- --test-threads=2 "$@"
+    [ -z "$failed" ]
 }
 
-times=()
-step() {
-    local name=$1 start=$SECONDS status=0
+# A step that the others rest on: its failure ends the run.
+need() {
+    check "$@"
+    [ "$status" -eq 0 ] || exit 1
+}
+
+# A step of its own: its failure fails the run, and the rest is still worth knowing.
+times=() failed=
+check() {
+    local name=$1 start=$SECONDS
     shift
     printf '\n== %s\n' "$name"
-    # Not `if "$@"`: inside a condition a function would go on after its first failure.
+    # Not in a condition: there, a function would go on after its first failure.
     set +e
     (set -e; "$@")
     status=$?
     set -e
+    [ "$status" -eq 0 ] || failed+=" $name"
     times+=("$(printf '%5d s  %s' $((SECONDS - start)) "$name")")
-    [ "$status" -eq 0 ] || { printf '== %s: FAILED (exit code %d)\n' "$name" "$status"; exit "$status"; }
 }
 
 report() {
     printf '\n== where the time went\n'
     printf '%s\n' ${times[@]+"${times[@]}"}
-    printf '%5d s  in all, exit code %d\n' "$SECONDS" "$1"
+    printf '%5d s  in all, exit code %d%s\n' "$SECONDS" "$1" "${failed:+, failed:$failed}"
 }
 
 # What is needed: a file or a program, and Debian's package that has it.
@@ -80,7 +89,7 @@ debootstrap                           debootstrap
 END
 }
 
-need_packages() {
+install_packages() {
     command -v cargo >/dev/null || { echo 'missing: cargo (install Rust with rustup, see https://rustup.rs)'; return 1; }
     local missing log=target/packages.log
     missing=$(missing_packages)
@@ -124,7 +133,7 @@ names_known_here() {
     done
 }
 
-need_cargo_deny() {
+install_cargo_deny() {
     local has
     has=$("$tools/bin/cargo-deny" --version 2>/dev/null || true)
     [ "$has" = "cargo-deny $cargo_deny" ] && { echo "$has is there"; return; }
