@@ -67,7 +67,7 @@ pub(crate) async fn status(rest: &RestClient<'_>, name: &str) -> Result<Option<V
 /// Waits until the connector stands still: running, halted or failed; `Waiting` when `patience` was over first.
 ///
 /// `before` is the status from before a change: while the answer is still that one, a failure in it is an old one.
-/// `progress` is told what is missing.
+/// `progress` is told what is missing, whenever that changes.
 pub(crate) async fn settle(
     rest: &RestClient<'_>,
     name: &str,
@@ -77,6 +77,7 @@ pub(crate) async fn settle(
 ) -> Result<Standing, RestError> {
     let began = Instant::now();
     let mut last = Standing::Waiting { why: "no status yet".to_owned() };
+    let mut told = String::new();
     while began.elapsed() < patience {
         let found = match status(rest, name).await {
             Ok(found) => found,
@@ -97,8 +98,11 @@ pub(crate) async fn settle(
                 settled => return Ok(settled),
             }
         }
-        if let Standing::Waiting { why } = &last {
+        if let Standing::Waiting { why } = &last
+            && *why != told
+        {
             progress(why);
+            told.clone_from(why);
         }
         tokio::time::sleep(PAUSE).await;
     }
