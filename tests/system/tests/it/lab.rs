@@ -1,0 +1,204 @@
+//! The embedded lab, through the program that its users run: a real Kafka, the real worker, this machine alone.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use testbed::ports::Port;
+
+use crate::programs;
+
+const DONE: i32 = 0;
+const CHECK_FAILED: i32 = 4;
+const CHANGES_PENDING: i32 = 7;
+
+/// A lab with folders and ports of its own; dropping it destroys what still runs.
+struct Lab {
+    folder: PathBuf,
+    ports: BTreeMap<&'static str, Port>,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let folder = testbed::owner::dir("lab").unwrap();
+        let ports = ["kafka", "controller", "rest", "metrics"];
+        let ports = ports.into_iter().map(|name| (name, Port::reserve().unwrap())).collect();
+        let lab = Self { folder, ports };
+        lab.write_inventory(lab.port("kafka"));
+        lab
+    }
+
+    fn port(&self, name: &str) -> u16 {
+        self.ports[name].number()
+    }
+
+    fn write_inventory(&self, kafka: u16) {
+        let text = format!(
+            "cluster: lab\nruntime: process\nhosts:\n  localhost: {{ connection: local }}\n\
+             kafka:\n  managed: {{ port: {kafka}, controller_port: {} }}\n\
+             connect:\n  rest: {{ port: {} }}\n  metrics: {{ port: {} }}\n\
+             topics:\n  users: {{ partitions: 3 }}\n\
+             connectors:\n  users:\n    connector.class: DatagenConnector\n    kafka.topic: users\n    \
+             quickstart: users\n    max.interval: 20\n    tasks.max: 1\n",
+            self.port("controller"),
+            self.port("rest"),
+            self.port("metrics"),
+        );
+        std::fs::write(self.inventory(), text).unwrap();
+    }
+
+    fn inventory(&self) -> PathBuf {
+        self.folder.join("lab.yml")
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.join("state/provision/lab")
+    }
+
+    /// Runs `provision WORDS --json` and returns its exit code and document.
+    fn run(&self, words: &[&str]) -> (i32, Value) {
+        let output = self.output(words);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let document = serde_json::from_str(&text).unwrap_or_else(|error| {
+            panic!("{words:?}: {error}\n{text}\n{}", String::from_utf8_lossy(&output.stderr))
+        });
+        (output.status.code().unwrap(), document)
+    }
+
+    fn output(&self, words: &[&str]) -> Output {
+        Command::new(programs::provision())
+            .args(words)
+            .arg("--inventory")
+            .arg(self.inventory())
+            .arg("--certs")
+            .arg(self.folder.join("certs"))
+            .arg("--worker")
+            .arg(programs::connect_worker())
+            .arg("--json")
+            .env("XDG_STATE_HOME", self.folder.join("state"))
+            .env_remove("KAFKA_HOME")
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// The process id in a pid file of ours.
+    fn pid(&self, file: &str) -> u32 {
+        let text = std::fs::read_to_string(self.state().join(file)).unwrap();
+        text.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    fn kill(&self, pid: u32) {
+        assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+    }
+
+    /// Generated secrets, as this machine keeps them.
+    fn secrets(&self) -> Vec<String> {
+        let folder = self.folder.join("certs/lab/secrets");
+        let files = std::fs::read_dir(folder).unwrap();
+        files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if self.state().exists() {
+            self.output(&["destroy", "--yes"]);
+        }
+    }
+}
+
+#[test]
+fn the_lab_comes_from_nothing_heals_and_goes() {
+    let lab = Lab::new();
+
+    let (exit, plan) = lab.run(&["plan"]);
+    assert_eq!(exit, CHANGES_PENDING, "{plan:#}");
+    assert!(!lab.state().exists() && !lab.folder.join("certs").exists(), "a plan writes nothing");
+
+    let (exit, applied) = lab.run(&["apply"]);
+    assert_eq!(exit, DONE, "{applied:#}");
+    assert_eq!(applied["not_reached"], Value::Array(Vec::new()));
+
+    let before = (lab.pid("kafka/kafka.pid"), lab.pid("connect-worker.pid"));
+    let (exit, again) = lab.run(&["apply"]);
+    assert_eq!((exit, changes(&again["plan"]["changes"])), (DONE, Vec::new()), "{again:#}");
+    let after = (lab.pid("kafka/kafka.pid"), lab.pid("connect-worker.pid"));
+    assert_eq!(before, after, "a second run restarts nothing");
+
+    nothing_shows_a_secret(&lab, &applied);
+
+    lab.kill(lab.pid("kafka/kafka.pid"));
+    lab.kill(lab.pid("connect-worker.pid"));
+    let (exit, plan) = lab.run(&["plan"]);
+    assert_eq!(exit, CHANGES_PENDING);
+    let planned = changes(&plan["plan"]["changes"]);
+    assert!(planned.iter().any(|change| change == "kafka restart broker"), "{planned:?}");
+    let (exit, healed) = lab.run(&["apply"]);
+    assert_eq!(exit, DONE, "{healed:#}");
+    assert_eq!(changes(&healed["done"]), ["kafka restart broker", "services restart connect-worker"]);
+    let (exit, smoke) = lab.run(&["smoke"]);
+    assert_eq!(exit, DONE, "{smoke:#}");
+
+    let pids = [lab.pid("kafka/kafka.pid"), lab.pid("connect-worker.pid")];
+    let (exit, destroyed) = lab.run(&["destroy", "--yes"]);
+    assert_eq!(exit, DONE, "{destroyed:#}");
+    assert!(!lab.state().exists(), "nothing is left of the state");
+    for pid in pids {
+        assert!(!Path::new(&format!("/proc/{pid}/cwd")).exists(), "process {pid} still runs");
+    }
+    for port in lab.ports.values() {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port.number())).unwrap();
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named_with_the_key_that_changes_it() {
+    let lab = Lab::new();
+    let stranger = TcpListener::bind((Ipv4Addr::LOCALHOST, lab.port("kafka"))).unwrap();
+    let (exit, outcome) = lab.run(&["apply"]);
+    assert_eq!(exit, CHECK_FAILED, "{outcome:#}");
+    let findings = outcome["findings"].as_array().unwrap();
+    let says = |text: &str| findings.iter().any(|finding| finding.to_string().contains(text));
+    assert!(says(&format!("port {}", lab.port("kafka"))) && says("kafka.managed.port"), "{outcome:#}");
+    assert!(!lab.state().exists(), "nothing was made");
+    drop(stranger);
+}
+
+/// `PHASE ACTION SUBJECT` of every change.
+fn changes(list: &Value) -> Vec<String> {
+    let text = |change: &Value, key: &str| change[key].as_str().unwrap().to_owned();
+    let line =
+        |change| format!("{} {} {}", text(change, "phase"), text(change, "action"), text(change, "subject"));
+    list.as_array().unwrap().iter().map(line).collect()
+}
+
+/// No generated secret is in a command line, an environment, a log or the document of the run that drew it; and the
+/// search finds one where it has to be.
+fn nothing_shows_a_secret(lab: &Lab, applied: &Value) {
+    let secrets = lab.secrets();
+    assert!(secrets.len() >= 2, "the admin's and the workers' password at least");
+    let shows = |text: &str| secrets.iter().any(|secret| text.contains(secret.trim()));
+    assert!(!shows(&applied.to_string()));
+    for pid in [lab.pid("kafka/kafka.pid"), lab.pid("connect-worker.pid")] {
+        for file in ["cmdline", "environ"] {
+            let path = format!("/proc/{pid}/{file}");
+            assert!(!shows(&std::fs::read_to_string(&path).unwrap()), "{path}");
+        }
+    }
+    let logs = [
+        lab.state().join("kafka/kafka.log"),
+        lab.state().join("kafka/kafka.out"),
+        lab.state().join("connect-worker.out"),
+    ];
+    for log in logs {
+        assert!(!shows(&std::fs::read_to_string(&log).unwrap()), "{}", log.display());
+    }
+    let properties = lab.state().join("kafka/broker.properties");
+    assert!(shows(&std::fs::read_to_string(&properties).unwrap()), "the search can find");
+    assert_eq!(std::fs::metadata(&properties).unwrap().permissions().mode() & 0o777, 0o600);
+}
