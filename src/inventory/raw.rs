@@ -179,7 +179,7 @@ pub(super) struct SecretSource {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Connect {
-    /// The group id that the workers share. Default: connect-<cluster>.
+    /// The group id that the workers share. Default: `connect-<cluster>`.
     pub(super) group: Option<String>,
     /// The three topics in which Connect keeps its state.
     pub(super) topics: Option<InternalTopics>,
@@ -196,7 +196,7 @@ pub(super) struct Connect {
     /// The most threads a worker may have. Default: 1024.
     #[schemars(range(min = 16, max = 1_000_000))]
     pub(super) pids: Option<i64>,
-    /// Where a worker's files are put on its host, absolute. Default: /etc/provision/<cluster>, or a folder of the
+    /// Where a worker's files are put on its host, absolute. Default: `/etc/provision/<cluster>`, or a folder of the
     /// user's state (XDG) with `runtime: process`.
     pub(super) directory: Option<String>,
     /// Further worker properties by Kafka's names.
@@ -245,7 +245,7 @@ pub(super) enum Bind {
     All,
 }
 
-/// Names default to <group>-configs, <group>-offsets and <group>-status, replication to 3 (1 with `managed`).
+/// Names default to `<group>-configs`, `<group>-offsets` and `<group>-status`, replication to 3 (1 with `managed`).
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InternalTopics {
@@ -260,7 +260,7 @@ pub(super) struct InternalTopics {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConfigTopic {
-    /// Default: <group>-configs.
+    /// Default: `<group>-configs`.
     pub(super) name: Option<String>,
     /// Replicas of each partition.
     #[schemars(range(min = 1, max = 32767))]
@@ -270,7 +270,7 @@ pub(super) struct ConfigTopic {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InternalTopic {
-    /// Default: <group>-offsets, <group>-status.
+    /// Default: `<group>-offsets`, `<group>-status`.
     pub(super) name: Option<String>,
     /// Default: 25 for offsets, 5 for status.
     #[schemars(range(min = 1, max = 100_000))]
@@ -329,7 +329,7 @@ pub(super) enum DockerSource {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Vendor {
-    /// The distribution's name is appended. Default: https://download.docker.com/linux.
+    /// The distribution's name is appended. Default: <https://download.docker.com/linux>.
     pub(super) url: Option<String>,
     /// Of the key that signs the repository: 40 hexadecimal digits. Default: Docker's own.
     pub(super) fingerprint: Option<String>,

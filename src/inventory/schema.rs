@@ -1,4 +1,4 @@
-//! The JSON Schema of the file, derived from [`raw`](super::raw).
+//! The JSON Schema of the file, derived from [`super::raw`].
 
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! Pure builders of the scripts that run on hosts, and parsers of their answers.
 //!
-//! Scripts are POSIX `sh`; every value in one goes through [`quote`], once. Nothing here runs anything.
+//! Scripts are POSIX `sh`; every value in one goes through [`mod@quote`], once. Nothing here runs anything.
 
 pub(crate) mod docker;
 pub(crate) mod fields;

@@ -111,7 +111,7 @@ pub(in crate::inventory) struct Admin {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::inventory) struct User {
-    /// Default: connect-<cluster>.
+    /// Default: `connect-<cluster>`.
     pub(in crate::inventory) name: Option<String>,
     /// Default with `manage: true`: generated.
     pub(in crate::inventory) password: Option<Secret>,
