@@ -113,24 +113,12 @@ const PROVISION: Table = &[
     ("shell", &["host"]),
     ("supervise", &["host", "shell"]),
     ("templates", &[]),
-    ("worker_build", &["image", "shell::files"]),
+    ("worker_build", &["image", "inventory::model::Runtime", "shell::files"]),
 ];
 
 /// Of `connect-worker`. `app` joins the parts; `config`, `metrics` and `names` may be named by all.
 const WORKER: Table = &[
-    (
-        "app",
-        &[
-            "config",
-            "herder",
-            "membership",
-            "metrics",
-            "names",
-            "rest",
-            "storage",
-            "worker",
-        ],
-    ),
+    ("app", &["config", "herder", "membership", "metrics", "names", "rest", "storage", "worker"]),
     ("build_info", &[]),
     ("config", &[]),
     ("health_check", &["config", "rest::http_client"]),
