@@ -235,6 +235,7 @@ impl Stores {
             settings.insert("client.id".to_owned(), format!("{prefix}{name}"));
             let mut consumer =
                 client::librdkafka(ClientKind::Consumer, &settings).map_err(AppError::Clients)?;
+            consumer.set("group.id", &config.group_id);
             consumer.set("queued.min.messages", "1000").set("queued.max.messages.kbytes", "4096");
             let log = KafkaLog::open(topic, partitions, consumer, producer.clone(), client.clone(), fold)?;
             Ok::<Arc<dyn TopicLog>, AppError>(Arc::new(log))

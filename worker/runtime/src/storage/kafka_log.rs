@@ -40,7 +40,8 @@ pub(crate) struct KafkaLog {
 type ReadToEnd = oneshot::Sender<Result<(), LogError>>;
 
 impl KafkaLog {
-    /// Opens the topic with its partitions 0 to `partitions` - 1 and begins to follow it.
+    /// Opens the topic with its partitions 0 to `partitions` - 1 and begins to follow it. `consumer` names a group that
+    /// the principal may read: partitions are assigned by hand, but the group's coordinator is looked up all the same.
     pub(crate) fn open(
         topic: &str,
         partitions: i32,
@@ -50,8 +51,6 @@ impl KafkaLog {
         fold: Arc<dyn Fold>,
     ) -> Result<Self, LogError> {
         let open = |source| LogError::Open { topic: topic.to_owned(), source };
-        // A group id has to be there and is never used: partitions are assigned by hand.
-        consumer.set("group.id", format!("unused-{topic}"));
         consumer.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest");
         let consumer: StreamConsumer = consumer.create().map_err(open)?;
         let mut assignment = TopicPartitionList::new();
