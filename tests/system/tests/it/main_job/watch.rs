@@ -1,11 +1,14 @@
 //! Sees every write on a host: a mark, and later everything whose inode changed after it.
 //!
 //! The time that counts is the one of status change (`ctime`). The kernel sets it on every write, new mode or owner,
-//! rename and link, and nobody can set it back; a file that came and went shows in its folder. What an idle host and a
-//! login write by themselves is left out, path by path, in [`OTHERS`].
+//! rename and link, and nobody can set it back; a file that came and went shows in its folder, or by its name where
+//! others make files all the time ([`BUSY`]). What an idle host and a login write by themselves is left out, path by
+//! path, in [`OTHERS`].
 
 use anyhow::{Result, ensure};
 use testbed::ssh_host::SshHost;
+
+use super::passing::Passing;
 
 /// On a file system that is not searched.
 const MARK: &str = "/dev/shm/watch.mark";
@@ -31,28 +34,53 @@ const OTHERS: [(&str, &str); 17] = [
     ("/run/docker/runtime-*", "the engine: processes of health checks"),
     ("/run/docker/containerd", "the engine: processes of health checks"),
     ("/run/containerd", "the engine: processes of health checks"),
-    // Standard output of a container: the worker's own log.
-    ("/var/lib/docker/containers/*/*-json.log*", "the engine: what the worker logs"),
+    // Which containers there are, and since when they run, is compared beside this watch.
+    ("/var/lib/docker/containers/*", "the engine: logs, and in version 20.10 every answer of a health check"),
 ];
 
-/// The folder in which the login's greeting is made and renamed; what else is in it is searched.
-const RENAMED_IN: &str = "d /run";
+/// Folders in which others make files and remove them, and how those are called; the rest is told by name.
+const BUSY: [(&str, &[&str]); 2] = [
+    // The login's greeting, its record.
+    ("/run", &["motd.dynamic", "utmp"]),
+    // The engine: arguments of health checks.
+    ("/tmp", &["runc-process"]),
+];
 
-/// Two hosts under watch.
+/// Hosts under watch.
 pub(super) struct Watch<'a> {
-    hosts: Vec<(&'static str, &'a SshHost)>,
+    hosts: Vec<Watched<'a>>,
+}
+
+struct Watched<'a> {
+    name: &'static str,
+    host: &'a SshHost,
+    busy: Vec<Passing>,
 }
 
 impl<'a> Watch<'a> {
-    /// Begins to watch. First shows that the watch sees: a new file, a changed mode, a file that came and went.
+    /// Begins to watch. First shows that the watch sees: a new file, a changed mode, files that came and went.
     pub(super) async fn begin(hosts: &[(&'static str, &'a SshHost)]) -> Result<Self> {
-        let watch = Self { hosts: hosts.to_vec() };
-        for (name, host) in &watch.hosts {
-            mark(host).await?;
-            host.exec("touch /root/new; touch /srv/gone; rm /srv/gone; chmod 644 /etc/hostname").await?;
-            let seen = written(host).await?;
-            for path in ["f /root/new", "d /srv", "f /etc/hostname"] {
-                ensure!(seen.iter().any(|line| line == path), "{name}: the watch misses {path}: {seen:?}");
+        let mut watch = Self { hosts: Vec::new() };
+        for (name, host) in hosts {
+            let mut busy = Vec::new();
+            for (folder, theirs) in BUSY {
+                busy.push(Passing::watch(host, folder, theirs).await?);
+            }
+            watch.hosts.push(Watched { name, host, busy });
+        }
+        watch.again().await?;
+        for (_, host) in hosts {
+            let writes = "touch /root/new; chmod 644 /etc/hostname";
+            host.exec(&format!(
+                "{writes}; for folder in /srv /run /tmp; do touch $folder/gone; rm $folder/gone; done"
+            ))
+            .await?;
+        }
+        let seen = watch.writes().await?;
+        for (name, host) in hosts {
+            for path in ["f /root/new", "f /etc/hostname", "d /srv", "- /run/gone", "- /tmp/gone"] {
+                let line = format!("{name}: {path}");
+                ensure!(seen.contains(&line), "the watch misses {line}: {seen:?}");
             }
             host.exec("rm /root/new").await?;
         }
@@ -62,17 +90,30 @@ impl<'a> Watch<'a> {
 
     /// Forgets what was written so far.
     pub(super) async fn again(&self) -> Result<()> {
-        for (_, host) in &self.hosts {
-            mark(host).await?;
+        for watched in &self.hosts {
+            mark(watched.host).await?;
+            for folder in &watched.busy {
+                folder.seen()?;
+            }
         }
         Ok(())
     }
 
-    /// Everything written since, as `HOST: TYPE PATH`.
-    pub(super) async fn writes(&self) -> Result<Vec<String>> {
+    /// Fails if anything was written since.
+    pub(super) async fn ensure_silence(&self, who: &str) -> Result<()> {
+        let writes = self.writes().await?;
+        ensure!(writes.is_empty(), "{who} wrote: {writes:#?}");
+        Ok(())
+    }
+
+    /// Everything written since, as `HOST: TYPE PATH`; `-` for what appeared in a busy folder.
+    async fn writes(&self) -> Result<Vec<String>> {
         let mut writes = Vec::new();
-        for (name, host) in &self.hosts {
-            writes.extend(written(host).await?.into_iter().map(|line| format!("{name}: {line}")));
+        for Watched { name, host, busy } in &self.hosts {
+            for folder in busy {
+                writes.extend(folder.seen()?.into_iter().map(|path| format!("{name}: - {path}")));
+            }
+            writes.extend(changed(host).await?.into_iter().map(|line| format!("{name}: {line}")));
         }
         Ok(writes)
     }
@@ -88,7 +129,7 @@ async fn mark(host: &SshHost) -> Result<()> {
     Ok(())
 }
 
-async fn written(host: &SshHost) -> Result<Vec<String>> {
+async fn changed(host: &SshHost) -> Result<Vec<String>> {
     let others: Vec<String> = OTHERS.iter().map(|(path, _)| format!("-path '{path}'")).collect();
     let others = others.join(" -o ");
     // A file that vanishes while `find` walks is no failure of the watch: its folder is on the list.
@@ -97,7 +138,7 @@ async fn written(host: &SshHost) -> Result<Vec<String>> {
          find $roots -xdev \\( {others} \\) -prune -o -newercc {MARK} -printf '%y %p\\n' 2>/dev/null || true"
     );
     let mut lines: Vec<String> = host.exec(&script).await?.lines().map(str::to_owned).collect();
-    lines.retain(|line| line != RENAMED_IN);
+    lines.retain(|line| BUSY.iter().all(|(folder, _)| line.strip_prefix("d ") != Some(folder)));
     lines.sort();
     lines.dedup();
     Ok(lines)
