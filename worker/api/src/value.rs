@@ -1,5 +1,6 @@
 //! Values: what a record's key, value or header holds. Clones are cheap: text and bytes are shared slices.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -222,15 +223,36 @@ impl std::ops::Deref for MapValue {
 impl FromIterator<(Value, Value)> for MapValue {
     fn from_iter<I: IntoIterator<Item = (Value, Value)>>(entries: I) -> Self {
         let mut unique: Vec<(Value, Value)> = Vec::new();
+        // Text -> its place: documents with many thousands of members stay quick.
+        let mut texts: HashMap<ByteString, usize> = HashMap::new();
         for (key, value) in entries {
-            match unique.iter_mut().find(|(known, _)| *known == key) {
-                Some(entry) => entry.1 = value,
+            let known = match &key {
+                Value::String(text) if unique.len() >= FEW => {
+                    if texts.is_empty() {
+                        texts.extend(unique.iter().enumerate().filter_map(|(place, (key, _))| match key {
+                            Value::String(text) => Some((text.clone(), place)),
+                            _ => None,
+                        }));
+                    }
+                    let place = texts.get(text).copied();
+                    if place.is_none() {
+                        texts.insert(text.clone(), unique.len());
+                    }
+                    place
+                }
+                key => unique.iter().position(|(known, _)| known == key),
+            };
+            match known {
+                Some(place) => unique[place].1 = value,
                 None => unique.push((key, value)),
             }
         }
         Self(unique.into())
     }
 }
+
+/// Up to here a list is searched faster than a hash table.
+const FEW: usize = 16;
 
 impl PartialEq for MapValue {
     fn eq(&self, other: &Self) -> bool {
@@ -266,5 +288,55 @@ impl Struct {
     /// The value of a field.
     pub fn get(&self, field: &str) -> Option<&Value> {
         self.schema.field(field).map(|field| &self.values[field.index])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_keep_the_last_value_in_the_first_place() {
+        for count in [3, 15, 16, 17, 100] {
+            let entries = (0..count).chain(0..count).enumerate();
+            let map: MapValue =
+                entries.map(|(at, key)| (Value::string(key.to_string()), Value::Int64(at as i64))).collect();
+            let expected: Vec<_> =
+                (0..count).map(|key| (Value::string(key.to_string()), Value::Int64(count + key))).collect();
+            assert_eq!(*map, expected[..]);
+        }
+    }
+
+    #[test]
+    fn slices_share_and_keep_their_bounds() {
+        let all = Values::from((0..6).map(Value::Int8).collect::<Vec<_>>());
+        let part = all.slice(2..5).slice(1..3);
+        assert_eq!(*part, [Value::Int8(3), Value::Int8(4)]);
+        assert!(std::panic::catch_unwind(|| part.slice(0..3)).is_err());
+    }
+
+    #[test]
+    fn values_are_checked_against_their_schema() {
+        let check = |value: Value, schema: Schema, expected: Result<(), &str>| {
+            let result = value.conforms_to(&schema).map_err(|error| error.to_string());
+            assert_eq!(result, expected.map_err(str::to_owned));
+        };
+        let strings = Schema::array(Schema::string()).build();
+        check(Value::Array(vec![Value::string("a")].into()), strings.clone(), Ok(()));
+        check(
+            Value::Array(vec![Value::Int8(1)].into()),
+            strings,
+            Err("Invalid Java object for schema with type STRING: class java.lang.Byte for field: \"null\""),
+        );
+        check(Value::Null, Schema::optional_string(), Ok(()));
+        check(
+            Value::Null,
+            Schema::string(),
+            Err("Invalid value: null used for required field: \"null\", schema type: STRING"),
+        );
+        check(Value::Date(1), Schema::date().build(), Ok(()));
+        let message =
+            "Invalid Java object for schema with type INT32: class java.lang.Integer for field: \"null\"";
+        check(Value::Int32(1), Schema::date().build(), Err(message));
     }
 }
