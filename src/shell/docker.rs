@@ -86,15 +86,22 @@ if path=$(command -v docker); then
   case $(readlink -f "$path") in
     */snap|/snap/*) client=snap ;;
     *podman*) client=podman ;;
-    *) if docker --version 2>/dev/null | grep -qi podman; then client=podman; fi ;;
+    # Podman's stand-in is a script.
+    *) if [ "$(head -c 2 -- "$path")" = '#!' ] && grep -qi podman -- "$path"; then client=podman; fi ;;
   esac
 fi
 echo "client=$client"
 if [ "$client" = docker ]; then
   said=$(timeout 20 docker version --format 'engine={{.Server.Version}}' 2>&1) && echo "$said" || echo "engine_error=$(echo $said)"
-  echo "plugin=$(docker compose version --short 2>/dev/null)"
+  plugin=$(docker compose version --short 2>/dev/null)
+  echo "plugin=$plugin"
+  if [ -z "$plugin" ] && path=$(command -v docker-compose); then
+    # The old program takes half a second to say its version; the package says it at once.
+    [ "$path" = /usr/bin/docker-compose ] && version=$(dpkg-query -W -f '${Version}' docker-compose 2>/dev/null) ||
+      version=$(docker-compose version --short 2>/dev/null)
+    echo "standalone=$version"
+  fi
 fi
-if command -v docker-compose >/dev/null 2>&1; then echo "standalone=$(docker-compose version --short 2>/dev/null)"; fi
 if [ -d /run/systemd/system ]; then
   enabled=$(systemctl is-enabled docker.service 2>/dev/null) || true
   case $enabled in ''|not-found) ;; *) echo unit=yes ;; esac
