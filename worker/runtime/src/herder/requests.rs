@@ -119,7 +119,9 @@ impl Actor {
 
     async fn stop(&mut self, name: &ConnectorName) -> Result<(), HerderError> {
         self.must_lead()?;
-        self.must_know(name)?;
+        if !self.parts.configs.look(|s| s.contains(name)) {
+            return Err(HerderError::NotFound(format!("Unknown connector {name}")));
+        }
         // Tasks go first, so that a stopped connector never has any.
         self.parts.configs.put_tasks(name, Vec::new()).await.map_err(HerderError::Store)?;
         self.parts.configs.put_target(name, TargetState::Stopped).await.map_err(HerderError::Store)

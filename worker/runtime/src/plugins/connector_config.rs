@@ -41,7 +41,7 @@ pub(crate) static SOURCE: LazyLock<ConfigDef> = LazyLock::new(|| {
                 Type::String,
                 Importance::Medium,
                 EXACTLY_ONCE,
-                1,
+                2,
                 Width::Short,
                 "Exactly once support",
                 "Whether to insist on exactly-once delivery: requested or required.",
@@ -55,7 +55,7 @@ pub(crate) static SOURCE: LazyLock<ConfigDef> = LazyLock::new(|| {
                 Type::String,
                 Importance::Medium,
                 EXACTLY_ONCE,
-                2,
+                3,
                 Width::Short,
                 "Transaction Boundary",
                 "Where transactions end under exactly-once delivery: poll, interval or connector.",
@@ -73,7 +73,7 @@ pub(crate) static SOURCE: LazyLock<ConfigDef> = LazyLock::new(|| {
                 Type::Long,
                 Importance::Low,
                 EXACTLY_ONCE,
-                3,
+                4,
                 Width::Short,
                 "Transaction boundary interval",
                 "How often transactions end when the boundary is interval.",
@@ -220,7 +220,7 @@ fn common() -> ConfigDef {
         .define(key("errors.tolerance", Type::String, Medium, (ERRORS, 3), Width::Short, "Error Tolerance",
             "none: a bad record fails its task; all: it is skipped.")
             .default_value(ParsedValue::String("none".into()))
-            .validator(Validator::OneOfIgnoringCase(vec!["none".into(), "all".into()])))
+            .validator(Validator::one_of(&["none", "all"])))
         .define(key("errors.log.enable", Type::Boolean, Medium, (ERRORS, 4), Width::Short, "Log Errors",
             "Whether every failed operation is logged, tolerated or not.")
             .default_value(ParsedValue::Boolean(false)))

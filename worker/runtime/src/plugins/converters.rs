@@ -9,7 +9,7 @@ use connect_api::{ConnectError, Converter, ConverterKind, HeaderConverter};
 use crate::config::keys::{self, Preset};
 use crate::config::properties::Properties;
 use crate::names::RawConfig;
-use crate::plugins::registry;
+use crate::plugins::registry::{self, Make, Plugin};
 
 pub(crate) struct Converters {
     pub(crate) key: Box<dyn Converter>,
@@ -41,7 +41,9 @@ pub(crate) fn converter(
     worker: &Properties,
 ) -> Result<Box<dyn Converter>, ConnectError> {
     let choice = choose(property, config, worker);
-    let make = registry::find_converter(&choice.class).map_err(|e| ConnectError::config(e.to_string()))?;
+    let plugin = registry::find_converter(&choice.class);
+    let plugin = plugin.map_err(|_| not_found(property, &choice.class))?;
+    let Make::Converter(make) = plugin.make else { return Err(not_found(property, &choice.class)) };
     let mut converter = make();
     converter.configure(&choice.settings, kind)?;
     Ok(converter)
@@ -51,12 +53,43 @@ pub(crate) fn header_converter(
     config: &RawConfig,
     worker: &Properties,
 ) -> Result<Box<dyn HeaderConverter>, ConnectError> {
-    let choice = choose("header.converter", config, worker);
-    let make =
-        registry::find_header_converter(&choice.class).map_err(|e| ConnectError::config(e.to_string()))?;
+    let choice = choose(HEADER, config, worker);
+    let plugin = registry::find_header_converter(&choice.class);
+    let plugin = plugin.map_err(|_| not_found(HEADER, &choice.class))?;
+    let Make::HeaderConverter(make) = plugin.make else { return Err(not_found(HEADER, &choice.class)) };
     let mut converter = make();
     converter.configure(&choice.settings)?;
     Ok(converter)
+}
+
+const HEADER: &str = "header.converter";
+
+fn not_found(property: &str, class: &str) -> ConnectError {
+    let message =
+        format!("Invalid value {class} for configuration {property}: Class {class} could not be found.");
+    ConnectError::config(message)
+}
+
+/// The converter that the worker's own properties name, or its default.
+pub(crate) fn worker_s(property: &str, worker: &Properties) -> Option<&'static Plugin> {
+    find(property, &worker_class(property, worker))
+}
+
+/// The converter of a name, as a property of this kind means it.
+pub(crate) fn find(property: &str, class: &str) -> Option<&'static Plugin> {
+    if property == HEADER {
+        registry::find_header_converter(class).ok()
+    } else {
+        registry::find_converter(class).ok()
+    }
+}
+
+fn worker_class(property: &str, worker: &Properties) -> String {
+    let default = match keys::find(property).map(|key| key.default) {
+        Some(Preset::Value(text)) => text,
+        _ => "",
+    };
+    worker.get(property).unwrap_or(default).trim().to_owned()
 }
 
 fn choose(property: &str, config: &RawConfig, worker: &Properties) -> Choice {
@@ -64,17 +97,7 @@ fn choose(property: &str, config: &RawConfig, worker: &Properties) -> Choice {
     let own = config.get(property).map(|c| c.trim()).filter(|c| !c.is_empty());
     let mut choice = match own {
         Some(class) => Choice { class: class.to_owned(), settings: with_prefix(config, &prefix) },
-        None => {
-            let default = keys::find(property).map(|key| key.default);
-            let default = match default {
-                Some(Preset::Value(text)) => text,
-                _ => "",
-            };
-            Choice {
-                class: worker.get(property).unwrap_or(default).trim().to_owned(),
-                settings: worker.with_prefix(&prefix),
-            }
-        }
+        None => Choice { class: worker_class(property, worker), settings: worker.with_prefix(&prefix) },
     };
     choice.settings.remove("plugin.version");
     choice

@@ -40,7 +40,7 @@ impl Connector {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PluginError {
     #[error(
-        "Failed to find any class that implements {wanted} and which name matches {name}, available {wanted}s are: {known}"
+        "Failed to find any class that implements {wanted} and which name matches {name}, available {}s are: {known}", wanted.to_lowercase()
     )]
     Unknown { wanted: &'static str, name: String, known: String },
     #[error(
@@ -86,21 +86,13 @@ pub(crate) fn find_connector(name: &str) -> Result<&'static Plugin, PluginError>
     find("Connector", name, "Connector", is_connector)
 }
 
-pub(crate) fn find_converter(name: &str) -> Result<fn() -> Box<dyn Converter>, PluginError> {
-    let plugin = find("Converter", name, "Converter", |p| matches!(p.make, Make::Converter(_)))?;
-    match plugin.make {
-        Make::Converter(make) => Ok(make),
-        _ => Err(unknown("Converter", name, Vec::new())),
-    }
+pub(crate) fn find_converter(name: &str) -> Result<&'static Plugin, PluginError> {
+    find("Converter", name, "Converter", |p| matches!(p.make, Make::Converter(_)))
 }
 
-pub(crate) fn find_header_converter(name: &str) -> Result<fn() -> Box<dyn HeaderConverter>, PluginError> {
-    let is_ours = |p: &&Plugin| matches!(p.make, Make::HeaderConverter(_));
-    let plugin = find("HeaderConverter", name, "HeaderConverter", is_ours)?;
-    match plugin.make {
-        Make::HeaderConverter(make) => Ok(make),
-        _ => Err(unknown("HeaderConverter", name, Vec::new())),
-    }
+/// A class may be a converter and a header converter, so these are looked for apart.
+pub(crate) fn find_header_converter(name: &str) -> Result<&'static Plugin, PluginError> {
+    find("HeaderConverter", name, "HeaderConverter", |p| matches!(p.make, Make::HeaderConverter(_)))
 }
 
 /// Any plugin, for those endpoints that take all kinds.

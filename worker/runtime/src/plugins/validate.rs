@@ -5,7 +5,8 @@ use connect_api::{ConfigKey, ConfigValue, ConverterKind, ParsedValue};
 use crate::config::WorkerConfig;
 use crate::config::providers::ConfigProviders;
 use crate::names::RawConfig;
-use crate::plugins::registry::{self, Connector, PluginError};
+use crate::plugins::builtin::PLUGINS;
+use crate::plugins::registry::{self, Connector, Make, Plugin, PluginError};
 use crate::plugins::{connector_config, converters};
 
 /// What there is to say about every key.
@@ -41,6 +42,10 @@ impl Judgement {
 
     pub(crate) fn errors(&self) -> impl Iterator<Item = &str> {
         self.configs.iter().flat_map(|c| &c.value.errors).map(String::as_str)
+    }
+
+    fn find_mut(&mut self, name: &str) -> Option<&mut Judged> {
+        self.configs.iter_mut().find(|c| c.value.name == name)
     }
 
     fn value_mut(&mut self, name: &str) -> &mut ConfigValue {
@@ -90,7 +95,8 @@ pub(crate) async fn judge(raw: &RawConfig, worker: &WorkerConfig) -> Result<Judg
             None => judgement.configs.push(Judged { definition, value }),
         }
     }
-    check_plugins(&mut judgement, &config, worker);
+    check_converters(&mut judgement, &config, worker);
+    describe_versions(&mut judgement, plugin, &config, worker);
     check_overrides(&mut judgement, &config, worker);
     match connector {
         Connector::Source(_) => check_source(&mut judgement, &config),
@@ -101,15 +107,73 @@ pub(crate) async fn judge(raw: &RawConfig, worker: &WorkerConfig) -> Result<Judg
     Ok(judgement)
 }
 
-fn check_plugins(judgement: &mut Judgement, config: &RawConfig, worker: &WorkerConfig) {
-    for (property, kind) in [("key.converter", ConverterKind::Key), ("value.converter", ConverterKind::Value)]
-    {
-        if let Err(error) = converters::converter(property, kind, config, &worker.properties) {
-            judgement.blame(property, error.to_string());
+const CONVERTERS: [&str; 3] = ["key.converter", "value.converter", "header.converter"];
+
+/// The defaults of converters are the worker's, and what is recommended is what there is.
+fn check_converters(judgement: &mut Judgement, config: &RawConfig, worker: &WorkerConfig) {
+    for property in CONVERTERS {
+        let is_header = property == "header.converter";
+        let is_wanted = |p: &&Plugin| match p.make {
+            Make::Converter(_) => !is_header,
+            Make::HeaderConverter(_) => is_header,
+            Make::Source(_) | Make::Sink(_) => false,
+        };
+        let default = converters::worker_s(property, &worker.properties);
+        let chosen = match config.get(property) {
+            Some(class) => converters::find(property, class.trim()),
+            None => default,
+        };
+        let made = match property {
+            "key.converter" => {
+                made(converters::converter(property, ConverterKind::Key, config, &worker.properties))
+            }
+            "value.converter" => {
+                made(converters::converter(property, ConverterKind::Value, config, &worker.properties))
+            }
+            _ => made(converters::header_converter(config, &worker.properties)),
+        };
+        let Some(judged) = judgement.find_mut(property) else { continue };
+        let class = |plugin: Option<&Plugin>| {
+            plugin.map_or(ParsedValue::Null, |p| ParsedValue::Class(p.class.to_owned()))
+        };
+        if let Some(definition) = &mut judged.definition {
+            definition.default = Some(class(default));
         }
+        judged.value.value = class(chosen);
+        judged.value.recommended =
+            PLUGINS.iter().filter(is_wanted).map(|p| ParsedValue::Class(p.class.to_owned())).collect();
+        judged.value.errors.extend(made.err());
     }
-    if let Err(error) = converters::header_converter(config, &worker.properties) {
-        judgement.blame("header.converter", error.to_string());
+}
+
+fn made<T>(result: Result<T, connect_api::ConnectError>) -> Result<(), String> {
+    result.map(drop).map_err(|error| error.to_string())
+}
+
+/// There is one version of each plugin, and it is the default.
+fn describe_versions(
+    judgement: &mut Judgement,
+    connector: &'static Plugin,
+    config: &RawConfig,
+    worker: &WorkerConfig,
+) {
+    let converter = |property: &str| match config.get(property) {
+        Some(class) => converters::find(property, class.trim()),
+        None => converters::worker_s(property, &worker.properties),
+    };
+    let plugins = CONVERTERS.map(|property| (format!("{property}.plugin.version"), converter(property)));
+    let connector = ("connector.plugin.version".to_owned(), Some(connector));
+    for (key, plugin) in plugins.into_iter().chain([connector]) {
+        let Some(judged) = judgement.find_mut(&key) else { continue };
+        let version = plugin.map(|p| ParsedValue::String(p.version.to_owned()));
+        if let Some(definition) = &mut judged.definition {
+            definition.default = Some(version.clone().unwrap_or(ParsedValue::Null));
+        }
+        if !config.contains_key(&key) {
+            judged.value.value = version.clone().unwrap_or(ParsedValue::Null);
+        }
+        judged.value.is_visible = version.is_some();
+        judged.value.recommended = version.into_iter().collect();
     }
 }
 

@@ -229,10 +229,10 @@ pub(crate) struct ConfigKeyBody {
     importance: String,
     documentation: String,
     group: Option<String>,
+    order_in_group: i32,
     width: String,
     display_name: String,
     dependents: Vec<String>,
-    order: i32,
 }
 
 impl From<&ConfigKey> for ConfigKeyBody {
@@ -245,10 +245,10 @@ impl From<&ConfigKey> for ConfigKeyBody {
             importance: key.importance.to_string(),
             documentation: key.doc.clone(),
             group: key.group.clone(),
+            order_in_group: key.order,
             width: key.width.to_string(),
             display_name: key.display_name.clone(),
             dependents: key.dependents.clone(),
-            order: key.order,
         }
     }
 }
