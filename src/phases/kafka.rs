@@ -143,7 +143,7 @@ impl Phase for Kafka {
         }])
     }
 
-    /// Stops the node and removes everything of it, its data included.
+    /// Stops the node and removes everything of it. Data of another cluster is left alone.
     async fn remove(&self, at: &Scoped<'_>) -> Result<Removed, PhaseError> {
         let Some(managed) = managed_here(at) else { return Ok(Removed::default()) };
         let layout = layout(at, managed);
@@ -152,16 +152,39 @@ impl Phase for Kafka {
         if process::stop(host, &layout.place()).await? {
             removed.push("Kafka node".to_owned());
         }
+        let ours = at.ctx.home.marker()?.map(|marker| broker::cluster_id(&marker)).unwrap_or_default();
         let script = format!(
-            "for folder in {} {}; do [ ! -e \"$folder\" ] || {{ rm -rf -- \"$folder\" && echo \"$folder\"; }}; done",
+            "data={}\nfolder={}\nours={}\n{REMOVE}",
             quote(&layout.data),
-            quote(&layout.folder)
+            quote(&layout.folder),
+            quote(&ours)
         );
         let output = host.check(&Command::new("remove Kafka's files", script)).await?;
-        removed.extend(output.lines().map(str::to_owned));
-        Ok(Removed { removed, left: Vec::new() })
+        let fields = Fields::parse(&output);
+        let lines = |key| fields.all(key).iter().map(|path| (*path).to_owned());
+        removed.extend(lines("removed"));
+        let left = lines("left").map(|path| format!("{path}: the data of another Kafka cluster")).collect();
+        Ok(Removed { removed, left })
     }
 }
+
+/// The folder of the data may be a mount point that is not ours to remove; its contents are, if they are this cluster's.
+const REMOVE: &str = r#"
+set -e
+if [ -e "$data" ]; then
+    found=$(sed -n 's/^cluster\.id=//p' "$data/meta.properties" 2>/dev/null) || found=
+    # A format that was cut off leaves no id; in our own folder nobody else can have begun it.
+    case $data in "$folder"/*) found=${found:-$ours} ;; esac
+    if [ "$found" != "$ours" ] && [ -n "$(ls -A "$data")" ]; then echo "left=$data"; exit 0; fi
+    find "$data" -xdev -mindepth 1 -delete
+    rmdir "$data" 2>/dev/null || true
+    echo "removed=$data"
+fi
+if [ -e "$folder" ]; then
+    rm -rf -- "$folder"
+    echo "removed=$folder"
+fi
+"#;
 
 fn managed_here<'a>(at: &Scoped<'a>) -> Option<&'a ManagedKafka> {
     at.inventory().kafka.managed().filter(|managed| managed.host == *at.host().name())
