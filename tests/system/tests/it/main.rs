@@ -9,5 +9,6 @@ mod lab;
 mod main_job;
 mod programs;
 mod stores;
+mod terminal;
 mod testbed;
 mod worker;
