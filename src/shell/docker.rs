@@ -226,18 +226,23 @@ from_distribution() {
 }
 forget_vendor() { rm -f -- "$list" "$key"; leave; }
 from_vendor() {
+  if [ "$parts" = engine ]; then set -- docker-ce docker-ce-cli containerd.io docker-compose-plugin; else set -- docker-compose-plugin; fi
+  # A host that has the vendor's sources already trusts them in its own way; a second entry would contradict the first.
+  if has_candidate docker-compose-plugin; then install "$@"; return; fi
   trap forget_vendor EXIT
   command -v gpg >/dev/null 2>&1 && [ -e /etc/ssl/certs/ca-certificates.crt ] || install ca-certificates gnupg
   mkdir -p /etc/apt/keyrings
   /usr/lib/apt/apt-helper download-file "$url/$distribution/gpg" "$key" >"$log" 2>&1 || fail "cannot fetch the key of $url"
-  found=$(gpg --batch --with-colons --show-keys "$key" 2>"$log" | sed -n '/^pub:/{n;s/^fpr:*\([0-9A-F]*\):.*/\1/p}')
+  # A home of its own, for gpg makes one where it finds none.
+  home=$(mktemp -d) || fail "cannot make a folder for gpg"
+  found=$(gpg --homedir "$home" --batch --with-colons --show-keys "$key" 2>"$log" | sed -n '/^pub:/{n;s/^fpr:*\([0-9A-F]*\):.*/\1/p}')
+  rm -rf -- "$home"
   [ "$found" = "$fingerprint" ] || fail "the key of $url has the fingerprint ${found:-of no key}, and $fingerprint is pinned"
   chmod 644 "$key"
   echo "deb [arch=$(dpkg --print-architecture) signed-by=$key] $url/$distribution $codename stable" >"$list"
   apt -o Dir::Etc::sourcelist="$list" -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 -o APT::Update::Error-Mode=any update \
     || fail "cannot use the packages of $url"
-  if [ "$parts" = engine ]; then set -- docker-ce docker-ce-cli containerd.io; else set --; fi
-  install "$@" docker-compose-plugin
+  install "$@"
   trap leave EXIT
 }
 update
