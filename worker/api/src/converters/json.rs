@@ -19,7 +19,8 @@ use self::writer::{DecimalFormat, Writer};
 use super::{configuration, parse_configuration};
 use crate::{
     ByteString, Bytes, BytesMut, ConfigDef, ConfigKey, ConnectError, Converter, ConverterKind, Encoded,
-    HeaderConverter, Importance, ParsedConfig, Props, Schema, SchemaAndValue, Type, Validator, Value, Width,
+    HeaderConverter, Importance, ParsedConfig, ParsedValue, Props, Schema, SchemaAndValue, Type, Validator,
+    Value, Width,
 };
 
 static CONFIG: LazyLock<ConfigDef> = LazyLock::new(|| {
@@ -46,6 +47,18 @@ static CONFIG: LazyLock<ConfigDef> = LazyLock::new(|| {
         )
         .define(
             ConfigKey::new(
+                "schema.content",
+                Type::String,
+                Importance::High,
+                "When set, this is used as the schema for all messages, and the schemas within each of the message \
+                 will be ignored.Otherwise, the schema will be included in the content of each message. This \
+                 configuration applies only 'schemas.enable' is true, and it exclusively affects the sink connector.",
+            )
+            .default_value(ParsedValue::Null)
+            .shown("Schemas", 2, Width::Medium, "Schema Content"),
+        )
+        .define(
+            ConfigKey::new(
                 "decimal.format",
                 Type::String,
                 Importance::Low,
@@ -53,7 +66,7 @@ static CONFIG: LazyLock<ConfigDef> = LazyLock::new(|| {
                  and can be either 'BASE64' (default) or 'NUMERIC'",
             )
             .default_value("BASE64")
-            .validator(Validator::OneOfIgnoringCase(vec!["BASE64".into(), "NUMERIC".into()]))
+            .validator(Validator::OneOfIgnoringCase(vec!["NUMERIC".into(), "BASE64".into()]))
             .shown("Serialization", 0, Width::Medium, "Decimal Format"),
         )
         .define(
@@ -89,6 +102,8 @@ pub struct JsonConverter {
     envelope: Envelope,
     writer: Writer,
     nulls: NullHandling,
+    /// The schema of everything that is read, when the settings give one.
+    content: Option<Schema>,
     cache_size: usize,
     /// Schema identity -> the schema (kept, so that the identity stays its own) and `{"schema":…,"payload":`.
     envelopes: HashMap<usize, (Schema, Bytes)>,
@@ -102,6 +117,7 @@ impl Default for JsonConverter {
             envelope: Envelope::Enabled,
             writer: Writer { decimals: DecimalFormat::Base64, nulls: NullHandling::ReplaceWithDefault },
             nulls: NullHandling::ReplaceWithDefault,
+            content: None,
             cache_size: 1000,
             envelopes: HashMap::new(),
             schemas: HashMap::new(),
@@ -115,7 +131,7 @@ impl JsonConverter {
         Self { envelope: Envelope::Disabled, ..Self::default() }
     }
 
-    fn apply(&mut self, config: &ParsedConfig) {
+    fn apply(&mut self, config: &ParsedConfig) -> Result<(), ConnectError> {
         let numeric =
             config.string("decimal.format").is_some_and(|format| format.eq_ignore_ascii_case("NUMERIC"));
         self.envelope = if config.boolean("schemas.enable") { Envelope::Enabled } else { Envelope::Disabled };
@@ -131,6 +147,11 @@ impl JsonConverter {
         self.cache_size = usize::try_from(config.long("schemas.cache.size").unwrap_or(0)).unwrap_or(0).max(1);
         self.envelopes.clear();
         self.schemas.clear();
+        self.content = match config.string("schema.content").filter(|text| !text.is_empty()) {
+            Some(text) => self.parse_schema(text)?,
+            None => None,
+        };
+        Ok(())
     }
 
     fn write(
@@ -183,6 +204,11 @@ impl JsonConverter {
                 let value = json.map_or(Ok(Value::Null), |json| reader.read(None, Some(&json)))?;
                 Ok(SchemaAndValue { schema: None, value })
             }
+            Envelope::Enabled if self.content.is_some() => {
+                let json = Parser::new(&text).document().map_err(failed_to_parse)?;
+                let value = reader.read(self.content.as_ref(), json.as_ref())?;
+                Ok(SchemaAndValue { schema: self.content.clone(), value })
+            }
             Envelope::Enabled => {
                 let envelope = Parser::new(&text).envelope().map_err(failed_to_parse)?;
                 let (schema_text, payload) = envelope.ok_or_else(|| {
@@ -227,8 +253,7 @@ impl Converter for JsonConverter {
 
     fn configure(&mut self, props: &Props, kind: ConverterKind) -> Result<(), ConnectError> {
         let config = parse_configuration(&CONFIG, props, kind)?;
-        self.apply(&config);
-        Ok(())
+        self.apply(&config)
     }
 
     fn from_connect_data(
@@ -257,8 +282,7 @@ impl HeaderConverter for JsonConverter {
 
     fn configure(&mut self, props: &Props) -> Result<(), ConnectError> {
         let config = parse_configuration(&CONFIG, props, ConverterKind::Header)?;
-        self.apply(&config);
-        Ok(())
+        self.apply(&config)
     }
 
     fn from_connect_header(

@@ -6,19 +6,22 @@ use std::sync::LazyLock;
 use super::{configuration, parse_configuration};
 use crate::{
     ByteString, Bytes, BytesMut, ConfigDef, ConfigKey, ConnectError, Converter, ConverterKind, Encoded,
-    HeaderConverter, Importance, Props, Schema, SchemaAndValue, Type, Value,
+    HeaderConverter, Importance, Props, Schema, SchemaAndValue, Type, Value, Width,
 };
 
 static CONFIG: LazyLock<ConfigDef> = LazyLock::new(|| {
-    configuration().define(
-        ConfigKey::new(
-            "converter.encoding",
-            Type::String,
-            Importance::High,
-            "The name of the Java character set to use for encoding strings as byte arrays.",
-        )
-        .default_value("UTF-8"),
-    )
+    let key = ConfigKey::new(
+        "converter.encoding",
+        Type::String,
+        Importance::High,
+        "The name of the Java character set to use for encoding strings as byte arrays.",
+    );
+    configuration().define(ConfigKey {
+        default: Some("UTF-8".into()),
+        width: Width::Medium,
+        display_name: "Encoding".into(),
+        ..key
+    })
 });
 
 /// Writes the text form of any value; reads text as an optional string. UTF-8 only: other encodings are

@@ -191,7 +191,9 @@ impl<'a> Parser<'a> {
             if self.text[self.at..].starts_with(word) {
                 self.at += word.len();
                 return match self.peek() {
-                    Some(next) if next.is_ascii_alphanumeric() => Err(self.error("Unrecognized token")),
+                    Some(next) if next.is_ascii_alphanumeric() || matches!(next, b'_' | b'$' | 0x80..) => {
+                        Err(self.error("Unrecognized token"))
+                    }
                     _ => Ok(value),
                 };
             }
@@ -215,6 +217,10 @@ impl<'a> Parser<'a> {
                 self.at += 1;
             }
             self.digits()?;
+        }
+        // Elsewhere a delimiter has to follow anyway.
+        if self.depth == 0 && !matches!(self.peek(), None | Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            return Err(self.error("Expected space separating root-level values"));
         }
         let number = Number::new(&self.text[start..self.at]);
         number.map(Json::Number).ok_or_else(|| self.error("Number value length exceeds 1000"))

@@ -61,14 +61,15 @@ impl Reader<'_> {
                 ),
                 _ => Value::Null,
             },
-            SchemaType::Array => match json {
-                Json::Array(items) => {
-                    let items: Result<Vec<_>, _> =
-                        items.iter().map(|item| self.read(schema.value_schema(), Some(item))).collect();
-                    Value::Array(items?.into())
-                }
-                _ => Value::Array(Vec::new().into()),
-            },
+            SchemaType::Array => {
+                let item = |json| self.read(schema.value_schema(), Some(json));
+                let items: Result<Vec<_>, _> = match json {
+                    Json::Array(items) => items.iter().map(item).collect(),
+                    Json::Object(members) => members.iter().map(|(_, json)| item(json)).collect(),
+                    _ => Ok(Vec::new()),
+                };
+                Value::Array(items?.into())
+            }
             SchemaType::Map => self.read_map(schema, json)?,
             SchemaType::Struct => self.read_struct(schema, json)?,
         })

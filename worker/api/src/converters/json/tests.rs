@@ -69,7 +69,7 @@ fn values_are_written_in_jacksons_bytes() {
     check(Value::Float64(1e7), "1.0E7");
     check(Value::Float32(f32::NAN), "\"NaN\"");
     check(Value::Bytes(Bytes::from_static(&[0xfb, 0xff, 1, 2])), "\"+/8BAg==\"");
-    check(Value::string("a\"\\/\u{1f}\u{7f}\n\té€😀"), "\"a\\\"\\\\/\\u001F\u{7f}\\n\\té€😀\"");
+    check(Value::string("a\"\\/\u{1f}\u{7f}\n\té€😀"), "\"a\\\"\\\\/\\u001F\u{7f}\\n\\té€\\uD83D\\uDE00\"");
     check(Value::Array(vec![Value::Null, Value::Boolean(true)].into()), "[null,true]");
     let keys = |entries: Vec<(Value, Value)>| Value::Map(entries.into_iter().collect::<MapValue>());
     check(
@@ -142,7 +142,24 @@ fn schemaless_documents_are_read_as_jackson_reads_them() {
     assert_eq!(value(r#""a\u0041\ud83d\ude00\n\\" trailing"#), Ok(Value::string("aA😀\n\\")));
     assert_eq!(value("[1, [], {}]").map(|value| value.to_string()), Ok("[1, [], {}]".into()));
     assert_eq!(value(r#"{"a":1,"a":2}"#).map(|value| value.to_string()), Ok("{a=2}".into()));
-    for bad in ["{", "[1,", "\"a", "tru", "nulls", "{\"a\" 1}", "\"\\x\"", "-", "1.", "\"\u{1}\"", "+1"] {
+    assert_eq!(value("1 2"), Ok(Value::Int64(1)));
+    for bad in [
+        "12abc",
+        "true_",
+        "[1,]",
+        "NaN",
+        "{",
+        "[1,",
+        "\"a",
+        "tru",
+        "nulls",
+        "{\"a\" 1}",
+        "\"\\x\"",
+        "-",
+        "1.",
+        "\"\u{1}\"",
+        "+1",
+    ] {
         assert_eq!(
             value(bad),
             Err("Converting byte[] to Kafka Connect data failed due to serialization error: ".into()),
@@ -172,6 +189,12 @@ fn reading_is_lenient_where_java_is() {
     assert_eq!(read_as("int64", "1.9e1"), Ok(Value::Int64(19)));
     assert_eq!(read_as("int32", "\"7\""), Ok(Value::Int32(0)));
     assert_eq!(read_as("string", "7"), Ok(Value::Null));
+    assert_eq!(read_as("boolean", "1"), Ok(Value::Boolean(false)));
+    let list = |payload: &str| {
+        read_as(r#"array","items":{"type":"int8"},"x":""#, payload).map(|list| list.to_string())
+    };
+    assert_eq!(list("5"), Ok("[]".into()));
+    assert_eq!(list(r#"{"a":1}"#), Ok("[1]".into()));
     assert_eq!(read_as("string", "null"), Err("Invalid null value for required STRING field".into()));
     assert_eq!(read_as("float", "0.1"), Ok(Value::Float32(0.1)));
     let dated = r#"{"schema":{"type":"int32","name":"org.apache.kafka.connect.data.Date"},"payload":18000}"#;
@@ -190,13 +213,24 @@ fn struct_members_may_be_missing_or_extra() {
 }
 
 #[test]
+fn schema_may_be_a_setting() {
+    let schema = r#"{"type":"struct","fields":[{"type":"int8","field":"a"}]}"#;
+    let mut with_schema = converter(&[("schema.content", schema)]);
+    let parsed = read(&mut with_schema, r#"{"a":7,"b":8}"#).expect("a plain payload");
+    assert_eq!((parsed.value.to_string().as_str(), parsed.schema.is_some()), ("Struct{a=7}", true));
+    assert_eq!(with_schema.to_connect_data("t", None).expect("a tombstone"), SchemaAndValue::default());
+    let props = Props::from([("schema.content".to_owned(), "{".to_owned())]);
+    assert!(Converter::configure(&mut JsonConverter::default(), &props, ConverterKind::Value).is_err());
+}
+
+#[test]
 fn settings_are_checked() {
     let props = Props::from([("decimal.format".to_owned(), "HEX".to_owned())]);
     let error =
         Converter::configure(&mut JsonConverter::default(), &props, ConverterKind::Key).expect_err("bad");
     assert_eq!(
         error.to_string(),
-        "Invalid value HEX for configuration decimal.format: String must be one of (case insensitive): BASE64, NUMERIC"
+        "Invalid value HEX for configuration decimal.format: String must be one of (case insensitive): NUMERIC, BASE64"
     );
 }
 

@@ -261,18 +261,27 @@ fn append_base64(out: &mut BytesMut, bytes: &[u8]) {
     out.extend_from_slice(b"\"");
 }
 
-/// A JSON string with Jackson's escapes: quote, backslash and control characters only.
+/// A JSON string with Jackson's escapes: quote, backslash, control characters, and the two halves of what lies
+/// beyond 16 bits.
 pub(super) fn append_string(out: &mut BytesMut, text: &str) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
     out.extend_from_slice(b"\"");
     let mut start = 0;
     for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+        // From 0xf0 on a character has four bytes, and two units in UTF-16.
+        if (0x20..0xf0).contains(&byte) && byte != b'"' && byte != b'\\' {
             continue;
         }
         out.extend_from_slice(&bytes[start..at]);
         start = at + 1;
+        if byte >= 0xf0 {
+            start = at + 4;
+            for unit in text[at..start].encode_utf16() {
+                out.extend_from_slice(format!("\\u{unit:04X}").as_bytes());
+            }
+            continue;
+        }
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),

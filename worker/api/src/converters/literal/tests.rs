@@ -41,6 +41,12 @@ fn numbers_take_the_smallest_type() {
     check("3.4e39", "FLOAT64", "3.4E39");
     check("1e400", "Decimal", "1E+400");
     check("1e999999999", "Decimal", "1E+999999999");
+    check("1.", "INT8", "1");
+    check("-.5", "FLOAT32", "-0.5");
+    check(".5", "STRING", ".5");
+    check("--1", "STRING", "--1");
+    check("1e-400", "FLOAT32", "0.0");
+    check("123456789012345678901.5", "FLOAT32", "1.2345679E20");
     check("123,abc", "INT8", "123");
     check("1:2", "INT8", "1");
 }
@@ -64,6 +70,17 @@ fn arrays_and_maps_have_common_schemas() {
     check(r#"{"a":null}"#, "MAP", "{a=null}");
     check("{}", "MAP", "{}");
     check("{null:1}", "STRING", "{null:1}");
+    check("[1 2]", "STRING", "[1 2]");
+    check("[ ]", "ARRAY", "[]");
+    check("[1.5,300]", "ARRAY", "[1.5, 300.0]");
+    check(r#"["a",1]"#, "ARRAY", "[a, 1]");
+    check("[[1],null]", "STRING", "[[1],null]");
+    check(r"[\]]", "STRING", r"[\]]");
+    check("{a:1}", "STRING", "{a:1}");
+    check("{1:2,3:4}", "MAP", "{1=2, 3=4}");
+    check(r#"{"a":1 "b":2}"#, "MAP", "{a=1, b=2}");
+    check(r#"{"a":1,"a":300}"#, "MAP", "{a=300}");
+    check(r#"{"a":[1,2.5],"b":[]}"#, "MAP", "{a=[1.0, 2.5], b=[]}");
     check(&"[".repeat(100_000), "STRING", &"[".repeat(100_000));
 }
 
@@ -73,6 +90,11 @@ fn dates_are_recognized_by_length_and_pattern() {
     check("01:02:03.004Z", "Time", "Thu Jan 01 01:02:03 UTC 1970");
     check("2019-04-14T01:02:03.004Z", "Timestamp", "Sun Apr 14 01:02:03 UTC 2019");
     check(r#"["2020-01-01"]"#, "ARRAY", "[Wed Jan 01 00:00:00 UTC 2020]");
+    check("2020-1-1xx", "Date", "Wed Jan 01 00:00:00 UTC 2020");
+    check("2019-13-01", "Date", "Wed Jan 01 00:00:00 UTC 2020");
+    check("25:00:00.000Z", "Time", "Fri Jan 02 01:00:00 UTC 1970");
+    check("[2019-04-14]", "ARRAY", "[Sun Apr 14 00:00:00 UTC 2019]");
+    check(r#"["2019-04-14",1]"#, "ARRAY", "[Sun Apr 14 00:00:00 UTC 2019, Fri Jan 02 00:00:00 UTC 1970]");
     check("2019-04-1", "STRING", "2019-04-1");
 }
 
