@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{Finding, Phase, PhaseError, Planned, Scope, Scoped, Severity};
 use crate::host::{HostExt, Sudo};
 use crate::kafka_home::{self, Found, JAVA_MINIMUM};
-use crate::plan::Change;
+use crate::plan::{Change, Target};
 use crate::shell::packages;
 
 const JAVA: &str = "Java";
@@ -49,27 +49,7 @@ impl Phase for Java {
     }
 
     fn plan(&self, at: &Scoped<'_>, facts: &JavaFacts) -> Planned {
-        let mut planned = Planned::default();
-        let Some(Seen { found, can_install }) = &facts.0 else { return planned };
-        let mut need = |subject: &str, wanted: &str| {
-            if *can_install {
-                planned.changes.push(Change::create(Self::ID, at.target, subject));
-            } else {
-                planned.findings.push(Finding {
-                    severity: Severity::Error,
-                    place: at.target.to_string(),
-                    message: format!("{wanted} is missing, and only root could install it"),
-                    hint: Some(format!("install it: {BY_HAND}")),
-                });
-            }
-        };
-        if !found.has_java() {
-            need(JAVA, &format!("a Java runtime, {JAVA_MINIMUM} or later,"));
-        }
-        if found.needs_maven() && !found.has_maven {
-            need(MAVEN, "Maven, which brings Kafka's jars,");
-        }
-        planned
+        facts.0.as_ref().map(|seen| decide(at.target, seen)).unwrap_or_default()
     }
 
     async fn apply(&self, at: &Scoped<'_>, _: &JavaFacts, change: &Change) -> Result<(), PhaseError> {
@@ -103,5 +83,61 @@ impl Phase for Java {
             })
             .into_iter()
             .collect())
+    }
+}
+
+fn decide(target: &Target, Seen { found, can_install }: &Seen) -> Planned {
+    let mut planned = Planned::default();
+    let mut need = |subject: &str, wanted: &str| {
+        if *can_install {
+            let change = Change::create(Java::ID, target, subject);
+            planned.changes.push(change.irreversible("installed packages stay; others may use them by then"));
+        } else {
+            planned.findings.push(Finding {
+                severity: Severity::Error,
+                place: target.to_string(),
+                message: format!("{wanted} is missing, and only root could install it"),
+                hint: Some(format!("install it: {BY_HAND}")),
+            });
+        }
+    };
+    if !found.has_java() {
+        need(JAVA, &format!("a Java runtime, {JAVA_MINIMUM} or later,"));
+    }
+    if found.needs_maven() && !found.has_maven {
+        need(MAVEN, "Maven, which brings Kafka's jars,");
+    }
+    planned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(java_major: u32, has_maven: bool, libs: Option<&str>) -> Found {
+        let libs = libs.map(str::to_owned);
+        Found { java: Some("java".into()), java_major: Some(java_major), has_maven, libs, unpacked: None }
+    }
+
+    #[test]
+    fn only_what_is_missing_and_needed_is_installed() {
+        let check = |found: Found, expected: &[&str]| {
+            let planned = decide(&Target::Cluster, &Seen { found, can_install: true });
+            let subjects: Vec<&str> = planned.changes.iter().map(|change| change.subject.as_str()).collect();
+            assert_eq!((subjects.as_slice(), planned.findings.as_slice()), (expected, [].as_slice()));
+        };
+        check(Found::default(), &[JAVA, MAVEN]);
+        check(found(11, true, None), &[JAVA]);
+        check(found(21, false, None), &[MAVEN]);
+        check(found(17, false, Some("/cache/libs")), &[]);
+    }
+
+    #[test]
+    fn without_root_the_line_that_installs_is_named_at_once() {
+        let planned = decide(&Target::Cluster, &Seen { found: Found::default(), can_install: false });
+        assert_eq!(planned.changes, []);
+        assert_eq!(planned.findings.len(), 2);
+        let names_it = |finding: &Finding| finding.hint.as_ref().is_some_and(|hint| hint.contains(BY_HAND));
+        assert!(planned.findings.iter().all(|found| found.severity == Severity::Error && names_it(found)));
     }
 }

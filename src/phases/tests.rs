@@ -12,8 +12,10 @@ use super::conflicts::Conflicts;
 use super::docker::Docker;
 use super::image::Image;
 use super::preflight::Preflight;
+use super::services::Services;
 use super::{Context, Phase, Scoped, Severity};
 use crate::control::ControlHome;
+use crate::desired::worker;
 use crate::engine::event::{Event, Events, Reporter};
 use crate::host::Host;
 use crate::host::fake::{FakeHost, said};
@@ -22,6 +24,7 @@ use crate::inventory::model::Runtime;
 use crate::kafka_access::KafkaAccess;
 use crate::plan::Target;
 use crate::secrets::Secrets;
+use crate::supervise::Service;
 
 const INVENTORY: &str = "\
 cluster: orders
@@ -117,6 +120,27 @@ async fn docker_converges() {
     let host = host_that_changes("look at Docker", stopped, "start Docker", running);
     let host = converges(Docker, host, 1).await;
     assert!(!host.ran().iter().any(|title| title.starts_with("install")));
+}
+
+#[tokio::test]
+async fn services_converge() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Arc::new(FakeHost::new("w1"));
+    let ctx = context(Arc::clone(&host), folder.path());
+    let Some(Service::Container { labels, .. }) = worker::service(&ctx, host.as_ref()).await.unwrap() else {
+        panic!("everything that this worker reads is known")
+    };
+    let labels: String = labels.iter().map(|(key, value)| format!("label={key}={value}\n")).collect();
+    let running = format!("status=running\nhealth=starting\n{labels}");
+    for before in
+        ["", "status=running\nhealth=healthy\nlabel=provision.digest=older\n", "status=exited\nhealth=\n"]
+    {
+        let host = host_that_changes("look at container", before, "start container", running.as_str());
+        converges(Services, host, 1).await;
+    }
+    let host = FakeHost::new("w1").on("look at container", move |_| Some(said(&running)));
+    let host = converges(Services, host, 0).await;
+    assert!(!host.ran().iter().any(|title| title.starts_with("start")));
 }
 
 #[tokio::test]
