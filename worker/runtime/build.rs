@@ -11,7 +11,9 @@ fn main() {
         println!("cargo::rerun-if-env-changed={variable}");
     }
     let Some(header) = configuration() else {
-        println!("cargo::warning=openssl/configuration.h was not found, so whether OpenSSL has threads is unknown");
+        println!(
+            "cargo::warning=openssl/configuration.h was not found, so whether OpenSSL has threads is unknown"
+        );
         return;
     };
     println!("cargo::rerun-if-changed={}", header.display());

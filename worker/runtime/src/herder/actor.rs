@@ -21,7 +21,7 @@ use crate::herder::requests::Request;
 use crate::herder::restart_plan;
 use crate::herder::stage::StageCell;
 use crate::herder::{ConnectorKind, ConnectorStatus, RestartScope, task_configs};
-use crate::membership::member::{Assigned, GroupEvent, MemberHandle, Owners};
+use crate::membership::member::{Assigned, GroupEvent, JoinId, MemberHandle, Owners};
 use crate::metrics::group::GroupMetrics;
 use crate::names::{ConnectorName, RawConfig, State, Status, TaskId};
 use crate::plugins::connector_config::ConnectorSettings;
@@ -36,7 +36,7 @@ use crate::worker::instances::{TaskOrder, Worker};
 const LAG_PAUSE: Duration = Duration::from_secs(1);
 /// Before a connector is asked again for its tasks after an error that may pass.
 const PLAN_RETRY: Duration = Duration::from_secs(1);
-/// For statuses that are still to be written when the worker ends.
+/// For statuses that are still to be written when everything has stopped.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How task configs reach the leader when this worker is not it. Tries until it succeeds or is dropped.
@@ -61,7 +61,7 @@ pub(crate) struct Parts {
 }
 
 pub(crate) struct Inputs {
-    pub(crate) group: mpsc::Receiver<GroupEvent>,
+    pub(crate) group: mpsc::Receiver<(JoinId, GroupEvent)>,
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) runners: mpsc::UnboundedReceiver<WorkerEvent>,
     pub(crate) shutdown: CancellationToken,
@@ -118,20 +118,10 @@ impl Actor {
                 biased;
                 () = inputs.shutdown.cancelled() => return Ok(()),
                 event = inputs.group.recv() => match event {
-                    Some(GroupEvent::Assigned(assigned)) => self.assigned(assigned, &inputs.shutdown).await,
-                    Some(GroupEvent::Rebalance) => {
-                        tracing::info!("the group rebalances");
-                        self.rejoin().await;
+                    Some((id, event)) if self.parts.member.is_current(id) => {
+                        self.group_event(event, &inputs.shutdown).await?;
                     }
-                    Some(GroupEvent::Lost) => {
-                        tracing::warn!("lost the group, stopping all work before joining again");
-                        self.rejoin().await;
-                    }
-                    Some(GroupEvent::Failed(source)) => {
-                        let group = self.parts.config.group_id.clone();
-                        let hint = source.hint();
-                        return Err(HerderFailure::Group { group, hint, source: Box::new(source) });
-                    }
+                    Some(_) => {}
                     None => return Ok(()),
                 },
                 () = self.parts.configs.changed(), if is_assigned => self.changed(-1).await,
@@ -139,6 +129,29 @@ impl Actor {
                 Some(request) = inputs.requests.recv(), if is_assigned => self.request(request).await,
             }
         }
+    }
+
+    async fn group_event(
+        &mut self,
+        event: GroupEvent,
+        shutdown: &CancellationToken,
+    ) -> Result<(), HerderFailure> {
+        match event {
+            GroupEvent::Assigned(assigned) => self.assigned(assigned, shutdown).await,
+            GroupEvent::Rebalance => {
+                tracing::info!("the group rebalances");
+                self.rejoin().await;
+            }
+            GroupEvent::Lost => {
+                tracing::warn!("lost the group, stopping all work before joining again");
+                self.rejoin().await;
+            }
+            GroupEvent::Failed(source) => {
+                let group = self.parts.config.group_id.clone();
+                return Err(HerderFailure::Group { group, hint: source.hint(), source: Box::new(source) });
+            }
+        }
+        Ok(())
     }
 
     async fn join(&mut self) {

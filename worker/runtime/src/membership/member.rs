@@ -2,7 +2,7 @@
 //!
 //! It is one task. The herder sends [`Command`]s and receives [`GroupEvent`]s; between an event that ends an
 //! assignment and the next `Join` the member goes on sending heartbeats, so that the herder can stop its work in
-//! order.
+//! order. Every event names the join that it belongs to, so that a word about an earlier one is known as such.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -29,10 +29,14 @@ pub(crate) trait GroupView: Send + Sync + 'static {
     fn configured(&self) -> Configured;
 }
 
+/// Counts the joins that were asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct JoinId(u64);
+
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Join, or join again. Nothing that was assigned may be running any more.
-    Join,
+    Join(JoinId),
     Leave(oneshot::Sender<()>),
 }
 
@@ -72,6 +76,7 @@ pub(crate) struct Settings {
 /// The way to the member's task.
 pub(crate) struct MemberHandle {
     commands: mpsc::Sender<Command>,
+    last: JoinId,
     task: JoinHandle<()>,
 }
 
@@ -82,7 +87,7 @@ impl MemberHandle {
         settings: Settings,
         view: impl GroupView,
         metrics: GroupMetrics,
-    ) -> (Self, mpsc::Receiver<GroupEvent>) {
+    ) -> (Self, mpsc::Receiver<(JoinId, GroupEvent)>) {
         let (commands, inbox) = mpsc::channel(8);
         let (events, outbox) = mpsc::channel(8);
         let config = MemberConfig {
@@ -94,12 +99,18 @@ impl MemberHandle {
         };
         let member = Member::new(client, config);
         let task = tokio::spawn(Actor { member, settings, view, metrics, events }.run(inbox));
-        (Self { commands, task }, outbox)
+        (Self { commands, last: JoinId::default(), task }, outbox)
     }
 
-    pub(crate) async fn join(&self) {
+    pub(crate) async fn join(&mut self) {
+        self.last = JoinId(self.last.0 + 1);
         // A member that is gone has reported why.
-        let _ = self.commands.send(Command::Join).await;
+        let _ = self.commands.send(Command::Join(self.last)).await;
+    }
+
+    /// Whether an event is about the last join, and not about one that was given up for it.
+    pub(crate) fn is_current(&self, id: JoinId) -> bool {
+        self.last == id
     }
 
     /// Leaves the group and ends the member.
@@ -118,7 +129,7 @@ struct Actor<V> {
     settings: Settings,
     view: V,
     metrics: GroupMetrics,
-    events: mpsc::Sender<GroupEvent>,
+    events: mpsc::Sender<(JoinId, GroupEvent)>,
 }
 
 /// Why waiting for something ended.
@@ -153,24 +164,24 @@ impl<V: GroupView> Actor<V> {
                     let _ = done.send(());
                     return;
                 }
-                Some(Command::Join) => match interruptible(&mut inbox, self.join()).await {
+                Some(Command::Join(id)) => match interruptible(&mut inbox, self.join()).await {
                     Interrupted::By(command) => command,
                     Interrupted::Done(Err(error)) => {
-                        self.report(GroupEvent::Failed(error)).await;
+                        self.report(id, GroupEvent::Failed(error)).await;
                         inbox.recv().await
                     }
                     Interrupted::Done(Ok(assigned)) => {
-                        self.report(GroupEvent::Assigned(assigned)).await;
-                        self.stay(&mut inbox).await
+                        self.report(id, GroupEvent::Assigned(assigned)).await;
+                        self.stay(id, &mut inbox).await
                     }
                 },
             };
         }
     }
 
-    async fn report(&self, event: GroupEvent) {
+    async fn report(&self, id: JoinId, event: GroupEvent) {
         // Without a herder there is nobody to tell.
-        let _ = self.events.send(event).await;
+        let _ = self.events.send((id, event)).await;
     }
 
     /// Joins until it succeeds. Errors: what trying again cannot help.
@@ -238,7 +249,7 @@ impl<V: GroupView> Actor<V> {
     }
 
     /// Sends heartbeats until the next command. Reports the end of the assignment once.
-    async fn stay(&self, inbox: &mut mpsc::Receiver<Command>) -> Option<Command> {
+    async fn stay(&self, id: JoinId, inbox: &mut mpsc::Receiver<Command>) -> Option<Command> {
         let mut last_success = Instant::now();
         let mut is_over = false;
         let mut ticks = tokio::time::interval(self.settings.heartbeat_interval);
@@ -277,7 +288,7 @@ impl<V: GroupView> Actor<V> {
             };
             if !is_over {
                 is_over = true;
-                self.report(event).await;
+                self.report(id, event).await;
             }
         }
     }
