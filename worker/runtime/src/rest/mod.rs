@@ -10,4 +10,6 @@ pub(crate) mod metrics_page;
 pub(crate) mod request;
 pub(crate) mod routes;
 pub(crate) mod server;
+#[cfg(test)]
+mod tests;
 pub(crate) mod wire;
