@@ -159,3 +159,6 @@ fn assert_same(records: &[SourceRecord], expected: &[SourceRecord], when: &str) 
     }
     assert_eq!(records.len(), expected.len(), "records {when}");
 }
+
+#[cfg(test)]
+mod tests;
