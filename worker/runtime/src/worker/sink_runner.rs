@@ -90,11 +90,8 @@ impl SinkRunner {
         if let Err(error) = self.task.stop().await {
             tracing::warn!(task = %self.reporter.id, error = &error as &dyn std::error::Error, "task did not stop cleanly");
         }
-        result.map_err(|error| match error.kind() {
-            connect_api::ErrorKind::Connect if error.to_string().starts_with("Exiting") => error,
-            _ => ConnectError::connect("Exiting WorkerSinkTask due to unrecoverable exception.")
-                .with_source(error),
-        })
+        let message = "Exiting WorkerSinkTask due to unrecoverable exception.";
+        result.map_err(|error| ConnectError::connect(message).with_source(error))
     }
 
     async fn work(&mut self) -> Result<(), ConnectError> {
