@@ -111,9 +111,6 @@ pub(crate) fn librdkafka(
             (ClientKind::Producer, "acks") => {
                 config.set("acks", if value.eq_ignore_ascii_case("all") { "-1" } else { value });
             }
-            // Java's "for ever" is more than librdkafka takes, and its own default is as long.
-            (_, "retries" | "delivery.timeout.ms")
-                if value.parse::<i64>().is_ok_and(|n| n > 2_147_483_647) => {}
             (ClientKind::Consumer, "partition.assignment.strategy") => match strategies(value) {
                 Ok(names) => {
                     config.set("partition.assignment.strategy", names);
