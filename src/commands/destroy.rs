@@ -68,15 +68,20 @@ pub(crate) async fn destroy(args: DestroyArgs) -> Exit {
     exit
 }
 
-/// Removes marker and journal of every host, and the root folder once it is empty.
+/// Removes marker and journal of every host, and folders of ours that are empty then.
 async fn forget(run: &Run) -> Vec<String> {
     let removals = run.ctx.hosts.values().map(|host| async move {
         let root = host_root(&run.ctx.inventory, host.as_ref());
-        let script = format!(
+        let mut script = format!(
             "cd {root} 2>/dev/null || exit 0\nrm -f marker journal.jsonl\ncd /\n\
              rmdir --ignore-fail-on-non-empty {root}\n",
             root = quote(&root.to_string_lossy())
         );
+        // The folder above holds the clusters of this host, unless somebody chose another place.
+        let is_ours = run.ctx.spec(host.name()).worker.directory.is_none();
+        if let Some(clusters) = root.parent().filter(|_| is_ours) {
+            script += &format!("rmdir --ignore-fail-on-non-empty {}\n", quote(&clusters.to_string_lossy()));
+        }
         let mut command = Command::new("remove marker and journal", script);
         command.privilege = privilege(&run.ctx.inventory);
         host.check(&command).await
