@@ -103,8 +103,8 @@ async fn apply_shows_no_secret(ground: &Ground, provision: &Provision) -> Result
         ensure!(find(&canaries, text).is_none(), "a secret is in an output or in the journal");
     }
     for (name, host) in ground.hosts() {
-        let inspected = host.exec(&format!("docker inspect {CONTAINER}")).await?;
-        ensure!(find(&canaries, &inspected).is_none(), "a secret is in the container's settings on {name}");
+        let told = host.exec(&format!("docker inspect {CONTAINER}; docker logs {CONTAINER} 2>&1")).await?;
+        ensure!(find(&canaries, &told).is_none(), "a secret is in the container's settings or log on {name}");
     }
     Ok(())
 }
@@ -221,10 +221,13 @@ async fn destroy_removes(ground: &Ground, provision: &Provision) -> Result<()> {
     let run = provision.expect(0, &["destroy", "--yes"]).await?;
     ensure!(run.stdout.contains(CONFIG_TOPIC), "destroy does not say that it leaves topics");
     for (name, host) in ground.hosts() {
+        // systemd has a file of that name, too.
         let left = host
             .exec(&format!(
                 "docker ps --all --quiet; docker images --quiet; docker network ls --quiet --filter type=custom\n\
-                 ls -d {HOST_FOLDER} 2>/dev/null || true\nss -Hltn 'sport = :8083 or sport = :8079'"
+                 ss -Hltn 'sport = :8083 or sport = :8079'\n\
+                 find / /run /tmp -xdev \\( -name '*provision*' -o -name '*{CLUSTER}*' -o -name '*connect-worker*' \\) \
+                 -not -path /usr/lib/tmpfiles.d/provision.conf"
             ))
             .await?;
         ensure!(left.trim().is_empty(), "{name} still has: {left}");
@@ -232,8 +235,8 @@ async fn destroy_removes(ground: &Ground, provision: &Provision) -> Result<()> {
     let kafka = &ground.kafka;
     let args = ["--describe", "--entity-type", "users"];
     let users = kafka.admin_tool("kafka.admin.ConfigCommand", &args).await?;
-    ensure!(!users.contains(GROUP), "Kafka still has the user: {users}");
-    let acls = kafka.admin_tool("kafka.admin.AclCommand", &["--list"]).await?;
+    ensure!(users.contains("admin") && !users.contains(GROUP), "Kafka still has the user: {users}");
+    let acls = kafka.admin_tool("org.apache.kafka.tools.AclCommand", &["--list"]).await?;
     ensure!(!acls.contains(GROUP), "Kafka still has ACLs: {acls}");
     ensure!(!provision.kept("").exists(), "{} is still there", provision.kept("").display());
     Ok(())

@@ -1,6 +1,8 @@
 //! Every command line that this machine and the hosts run while the job is done.
 //!
-//! The hosts are containers, and what runs in them, nested containers included, shows in this machine's `/proc`.
+//! Processes are looked at again and again, so one that ends within milliseconds may be missed; a busy machine makes
+//! that tens of milliseconds. The hosts are containers, and what runs in them, nested containers included, shows in
+//! this machine's `/proc`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,10 +36,10 @@ impl Sampler {
         Self { stop, thread }
     }
 
-    /// Everything seen, words separated by spaces. A command that was run for this shows that short ones are seen.
+    /// Everything seen, words separated by spaces. A command that is run for this shows that the sampler sees.
     pub(super) fn finish(self) -> BTreeSet<String> {
         let proof = "the-sampler-sees-this";
-        let status = Command::new("sh").args(["-c", "sleep 0.1; exit 0", proof]).status().unwrap();
+        let status = Command::new("sh").args(["-c", "sleep 1; exit 0", proof]).status().unwrap();
         assert!(status.success());
         self.stop.store(true, Ordering::Relaxed);
         let seen = self.thread.join().unwrap();
