@@ -69,9 +69,9 @@ const PURE: &[&str] = &[
 const IMPURE: &[&str] = &[
     "async",
     "tokio",
-    "std::fs",
+    "fs",
     "std::net::TcpStream",
-    "std::env",
+    "env",
     "std::process",
     "SystemTime",
     "Instant::now",
