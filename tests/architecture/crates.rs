@@ -71,7 +71,7 @@ const IMPURE: &[&str] = &[
     "tokio",
     "fs",
     "std::net::TcpStream",
-    "env",
+    "std::env",
     "std::process",
     "SystemTime",
     "Instant::now",
