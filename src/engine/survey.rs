@@ -41,7 +41,7 @@ pub(crate) async fn survey(ctx: &Context, phases: &[Box<dyn AnyPhase>], selectio
     let hosts: Vec<HostName> = ctx.hosts.keys().cloned().collect();
     ctx.events.emit(&Event::SurveyStarted { hosts: &hosts });
 
-    // Kafka is reached through the hosts: without one there is nothing to look at, and why there is none is said already.
+    // Kafka is reached through the hosts. Without one nothing can be seen, and why there is none is said already.
     let has_way = !hosts.is_empty();
     let selected: Vec<(usize, &dyn AnyPhase)> = phases
         .iter()
