@@ -60,6 +60,7 @@ async fn scenario(ground: &Ground, provision: &Provision) -> Result<()> {
     step("a Java consumer reads through our JKS truststore", java_reads(ground, provision)).await?;
     step("both workers are in one group and have tasks", both_work(ground)).await?;
     step("a second run makes 0 changes and 0 writes", second_run_writes_nothing(ground, provision)).await?;
+    step("another control machine mints nothing", another_machine(ground, provision)).await?;
     step("docker kill of a worker moves its tasks", failover(ground)).await?;
     step("the next run brings the worker back", worker_returns(ground, provision)).await?;
     step("destroy removes what was made", destroy_removes(ground, provision)).await
@@ -93,37 +94,36 @@ async fn apply_shows_no_secret(ground: &Ground, provision: &Provision) -> Result
     ensure!(run.exit == 0, "the first run ended with {}", run.exit);
 
     let canaries = provision.canaries()?;
-    ensure!(find(&canaries, ground::SUDO_PASSWORD).is_some(), "the search is blind");
+    ensure!(holds_any(ground::SUDO_PASSWORD, &canaries), "the search is blind");
     for line in &command_lines {
-        ensure!(find(&canaries, line).is_none(), "a secret is in a command line: {line}");
+        ensure!(!holds_any(line, &canaries), "a secret is in a command line: {line}");
     }
     let plan = provision.expect(0, &["plan", "--json"]).await?;
     let journal = fs::read_to_string(provision.kept("journal.jsonl"))?;
     for text in [&run.stdout, &run.stderr, &plan.stdout, &plan.stderr, &journal] {
-        ensure!(find(&canaries, text).is_none(), "a secret is in an output or in the journal");
+        ensure!(!holds_any(text, &canaries), "a secret is in an output or in the journal");
     }
     for (name, host) in ground.hosts() {
         let told = host.exec(&format!("docker inspect {CONTAINER}; docker logs {CONTAINER} 2>&1")).await?;
-        ensure!(find(&canaries, &told).is_none(), "a secret is in the container's settings or log on {name}");
+        ensure!(!holds_any(&told, &canaries), "a secret is in the container's settings or log on {name}");
     }
     Ok(())
 }
 
-/// The first canary that a text holds.
-fn find<'a>(canaries: &'a BTreeSet<String>, text: &str) -> Option<&'a String> {
-    canaries.iter().find(|canary| text.contains(canary.as_str()))
+fn holds_any(text: &str, canaries: &BTreeSet<String>) -> bool {
+    canaries.iter().any(|canary| text.contains(canary.as_str()))
 }
 
 async fn java_reads(ground: &Ground, provision: &Provision) -> Result<()> {
     let truststore = provision.kept("stores/truststore.jks");
     let password = fs::read_to_string(provision.kept("secrets/truststore"))?;
-    let digest = format!("{:x?}", fs::read(&truststore)?);
+    let ours = fs::read(&truststore)?;
     for (name, host) in ground.hosts() {
         let folder = format!("{HOST_FOLDER}/worker");
         let there = host.exec(&format!("od -An -v -tx1 {folder}/truststore.jks")).await?;
         let bytes = there.split_whitespace().map(|byte| u8::from_str_radix(byte, 16));
-        let there: Vec<u8> = bytes.collect::<Result<_, _>>()?;
-        ensure!(format!("{there:x?}") == digest, "{name} has another truststore than we keep");
+        let there = bytes.collect::<Result<Vec<u8>, _>>()?;
+        ensure!(there == ours, "{name} has another truststore than we keep");
         let secret = host.exec(&format!("cat {folder}/secrets/truststore-password")).await?;
         ensure!(
             secret.trim() == password.trim(),
@@ -175,6 +175,21 @@ async fn second_run_writes_nothing(ground: &Ground, provision: &Provision) -> Re
     let after = Standing::of(ground).await?;
     ensure!(before == after, "containers, images, group or Kafka changed:\n{before:#?}\n{after:#?}");
     ensure!(kept == provision.kept_files()?, "{} changed", provision.certs().display());
+    Ok(())
+}
+
+/// A control machine that lacks what belongs to the cluster is told so, and neither draws secrets anew nor changes a
+/// thing.
+async fn another_machine(ground: &Ground, provision: &Provision) -> Result<()> {
+    let watch = Watch::begin(&ground.hosts()).await?;
+    let run = provision.expect(4, &["--yes", "--certs", "elsewhere"]).await?;
+    for (name, _) in ground.hosts() {
+        let is_refused = |line: &str| line.starts_with(&format!("error: {name}: "));
+        ensure!(run.stdout.lines().any(is_refused), "nothing is said of {name}");
+    }
+    ensure!(run.stdout.contains("elsewhere/main-job from the control machine"), "what to bring is not said");
+    watch.ensure_silence("a run without the cluster's folder").await?;
+    ensure!(!provision.in_folder("elsewhere/main-job").exists(), "secrets were drawn anew");
     Ok(())
 }
 

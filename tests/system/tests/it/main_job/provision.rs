@@ -51,7 +51,12 @@ impl Provision {
 
     /// Where the run keeps what belongs to the cluster.
     pub(super) fn certs(&self) -> PathBuf {
-        self.folder.path().join("certs")
+        self.in_folder("certs")
+    }
+
+    /// A path in the folder of the runs.
+    pub(super) fn in_folder(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// A file below `certs/<cluster>/`.
