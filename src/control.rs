@@ -11,7 +11,7 @@
 //!
 //! Files are written aside and renamed, so that a run that dies leaves old or new ones, never halves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -162,14 +162,20 @@ impl ControlHome {
         append().map_err(|source| ControlError::Write { path: path.clone(), source })
     }
 
-    /// Subjects that a phase created, according to the journal.
-    pub(crate) fn created(&self, phase: &str) -> Result<BTreeSet<String>, ControlError> {
+    /// What a phase created, according to the journal: subject -> named fields.
+    pub(crate) fn created(&self, phase: &str) -> Result<BTreeMap<String, BTreeSet<String>>, ControlError> {
         let journal = self.read("journal.jsonl")?.unwrap_or_default();
-        let entries = journal.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let is_ours = |entry: &serde_json::Value| {
-            entry["phase"] == phase && entry["action"] == "create" && entry["outcome"] == "made"
-        };
-        Ok(entries.filter(is_ours).filter_map(|entry| entry["subject"].as_str().map(str::to_owned)).collect())
+        let mut created: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for entry in journal.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {
+            let is_ours =
+                entry["phase"] == phase && entry["action"] == "create" && entry["outcome"] == "made";
+            if let (true, Some(subject)) = (is_ours, entry["subject"].as_str()) {
+                let fields =
+                    entry["fields"].as_array().into_iter().flatten().filter_map(|field| field.as_str());
+                created.entry(subject.to_owned()).or_default().extend(fields.map(str::to_owned));
+            }
+        }
+        Ok(created)
     }
 
     /// Subjects that a phase changed on a target, in whatever way, according to the journal.

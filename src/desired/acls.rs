@@ -17,6 +17,11 @@ impl Right {
         Self { resource, name: name.to_owned(), operation }
     }
 
+    /// What the right is on: `topic orders`.
+    pub(crate) fn resource(&self) -> String {
+        format!("{} {}", kind(self.resource), self.name)
+    }
+
     /// The ACL that grants exactly this.
     pub(crate) fn acl(&self, principal: &str) -> Acl {
         Acl {
@@ -28,12 +33,6 @@ impl Right {
             operation: self.operation,
             permission: AclPermission::Allow,
         }
-    }
-}
-
-impl std::fmt::Display for Right {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} on {} {}", self.operation, kind(self.resource), self.name)
     }
 }
 

@@ -105,11 +105,19 @@ impl Phase for Credentials {
         }
         let principal = principal(user);
         match user.acls {
-            AclPolicy::Create => planned.changes.extend(
-                missing
-                    .iter()
-                    .map(|right| Change::create(Self::ID, at.target, acl_subject(right, &principal))),
-            ),
+            AclPolicy::Create => {
+                for right in missing {
+                    let subject = acl_subject(right, &principal);
+                    match planned.changes.last_mut().filter(|change| change.subject == subject) {
+                        Some(change) => change.fields.push(right.operation.to_string()),
+                        None => {
+                            let mut change = Change::create(Self::ID, at.target, subject);
+                            change.fields.push(right.operation.to_string());
+                            planned.changes.push(change);
+                        }
+                    }
+                }
+            }
             AclPolicy::Check if !missing.is_empty() => {
                 let commands: Vec<String> =
                     missing.iter().map(|right| acls::command(right, &principal)).collect();
@@ -148,11 +156,13 @@ impl Phase for Credentials {
             };
         }
         let principal = principal(user);
-        let right = acls::required(at.inventory())
+        let wanted: Vec<Acl> = acls::required(at.inventory())
             .into_iter()
-            .find(|right| acl_subject(right, &principal) == change.subject)
-            .expect("a planned ACL is a required one");
-        let results = admin.create_acls(&[right.acl(&principal)]).await.map_err(KafkaAccessError::from)?;
+            .filter(|right| acl_subject(right, &principal) == change.subject)
+            .filter(|right| change.fields.iter().any(|field| field == right.operation.name()))
+            .map(|right| right.acl(&principal))
+            .collect();
+        let results = admin.create_acls(&wanted).await.map_err(KafkaAccessError::from)?;
         for result in results {
             result.map_err(|refusal| {
                 let hint = refusal.hint().unwrap_or("the admin user needs ALTER on the cluster");
@@ -186,12 +196,14 @@ impl Phase for Credentials {
         let principal = principal(user);
         for right in acls::required(at.inventory()) {
             let subject = acl_subject(&right, &principal);
-            if made.contains(&subject) {
+            if made.get(&subject).is_some_and(|operations| operations.contains(right.operation.name())) {
                 admin.delete_acls(&filter(&right.acl(&principal))).await.map_err(KafkaAccessError::from)?;
-                removed.removed.push(subject);
+                if removed.removed.last() != Some(&subject) {
+                    removed.removed.push(subject);
+                }
             }
         }
-        if made.contains(&subject(user)) {
+        if made.contains_key(&subject(user)) {
             let deletions = [(user.login.name.to_string(), ScramMechanism::Sha512)].into();
             admin.delete_scram_users(&deletions).await.map_err(KafkaAccessError::from)?;
             removed.removed.push(subject(user));
@@ -223,8 +235,9 @@ fn principal(user: &ConnectUser) -> String {
     format!("User:{}", user.login.name)
 }
 
+/// All rights on one resource are one change, which names the operations.
 fn acl_subject(right: &Right, principal: &str) -> String {
-    format!("ACL {principal}: {right}")
+    format!("ACLs of {principal} on {}", right.resource())
 }
 
 fn lost_password(at: &Scoped<'_>, user: &ConnectUser) -> Finding {

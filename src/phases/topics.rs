@@ -3,14 +3,20 @@
 //! What is missing is created; what exists is compared and never repaired by force, since that would lose data.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use kafka_control::{ConfigResource, CreateMode, NewTopic, ResponseError};
+use kafka_control::{Client, ConfigResource, CreateMode, NewTopic, ResponseError};
+use tokio::time::Instant;
 
 use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity};
 use crate::desired::topics::{DesiredTopic, Role, desired};
 use crate::kafka_access::KafkaAccessError;
 use crate::plan::Change;
+
+/// How long the brokers may take to learn of a new topic.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) struct Topics;
 
@@ -112,7 +118,7 @@ impl Phase for Topics {
                 }
             }
         }
-        Ok(())
+        has_leaders(&admin, &topic.name).await
     }
 
     async fn remove(&self, at: &Scoped<'_>) -> Result<Removed, PhaseError> {
@@ -122,6 +128,26 @@ impl Phase for Topics {
         let names: Vec<String> = desired(at.inventory()).into_iter().map(|topic| topic.name).collect();
         let left = format!("topics and their records: {} (kafka-topics.sh --delete)", names.join(", "));
         Ok(Removed { removed: Vec::new(), left: vec![left] })
+    }
+}
+
+/// Waits until every partition has a leader: what comes next uses the topic at once, and brokers learn of it a little
+/// after the controller.
+async fn has_leaders(admin: &Client, name: &str) -> Result<(), PhaseError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let found = admin.topic(name).await.map_err(KafkaAccessError::from)?;
+        if found.is_some_and(|topic| topic.partitions.iter().all(|partition| partition.leader.is_some())) {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(PhaseError::refused(
+                subject(name),
+                format!("was created and has no leader after {} s", PATIENCE.as_secs()),
+                "look into the brokers' logs",
+            ));
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -25,14 +25,17 @@ impl Reporter for Silent {
 /// The event as one line (a failure: as several); `None` when there is nothing to say.
 pub(super) fn line(event: &Event<'_>) -> Option<String> {
     match event {
-        Event::HostConnecting { .. } | Event::Planned | Event::VerifyStarted { .. } => None,
+        Event::HostConnecting { .. }
+        | Event::Planned
+        | Event::VerifyStarted { .. }
+        // A line says that a change began: the next one, or a failure, says how it ended.
+        | Event::ChangeDone { .. } => None,
         Event::HostConnected { host } => Some(format!("{host}: connected")),
         Event::SurveyStarted { hosts } => Some(format!("looking at {} host(s) and Kafka", hosts.len())),
         Event::PhaseUnchanged { title } => Some(format!("{title}: unchanged")),
         Event::ChangeStarted { change, title } => {
             Some(format!("{}: {title}: {} …", change.target, change.subject))
         }
-        Event::ChangeDone { change } => Some(format!("{}: done: {}", change.target, change.subject)),
         Event::Progress { target, text } => Some(format!("{target}: {text}")),
         Event::Found { finding } => Some(found(finding)),
         Event::Failed { failure } => Some(failed(failure)),

@@ -58,8 +58,8 @@ impl Reporter for Live {
             }
             Event::Progress { target, text } => self.say(&target.to_string(), *text),
             Event::VerifyStarted { title } => self.say("cluster", format!("{title}: looking again")),
+            Event::ChangeDone { change } => self.keep(&format!("{}: {}", change.target, change.subject)),
             Event::PhaseUnchanged { .. }
-            | Event::ChangeDone { .. }
             | Event::Found { .. }
             | Event::Failed { .. }
             | Event::Verified { .. } => {

@@ -1,10 +1,17 @@
 //! Making sure that the three internal topics exist and are what they have to be.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kafka_control::{Client, ConfigResource, CreateMode, Error, NewTopic, ResponseError};
 
+use tokio::time::Instant;
+
 use crate::config::worker::{InternalTopic, WorkerConfig};
+
+/// How long brokers may take to hear of a topic; the JVM worker waits as long for metadata of a new one.
+const APPEARANCE_LIMIT: Duration = Duration::from_secs(30);
+const APPEARANCE_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TopicError {
@@ -92,6 +99,12 @@ async fn prepare_one(
     let mut created =
         created.map_err(|source| TopicError::Create { topic: topic(), source: Box::new(source) })?;
     match created.remove(&wanted.name) {
+        Some(Err(refusal)) if is_forbidden(refusal.code) => {
+            // As the JVM worker (`TopicAdmin`): who may not create believes that others did, and that this broker has
+            // not heard of it yet.
+            tracing::info!(topic = wanted.name, "may not create internal topic, waiting for it to appear");
+            return appeared(client, wanted, property).await;
+        }
         Some(Err(refusal)) if refusal.code != ResponseError::TopicAlreadyExists => {
             return Err(TopicError::Refused { topic: topic(), code: refusal.code, message: refusal.message });
         }
@@ -103,6 +116,33 @@ async fn prepare_one(
     }
     let found = client.topic(&wanted.name).await.map_err(describe)?;
     found.map(|t| t.partitions.len() as i32).ok_or_else(|| TopicError::Missing { topic: topic(), property })
+}
+
+fn is_forbidden(code: ResponseError) -> bool {
+    matches!(code, ResponseError::TopicAuthorizationFailed | ResponseError::ClusterAuthorizationFailed)
+}
+
+/// Waits for a topic that another one creates.
+async fn appeared(
+    client: &Client,
+    wanted: &InternalTopic,
+    property: &'static str,
+) -> Result<i32, TopicError> {
+    let topic = || wanted.name.clone();
+    let deadline = Instant::now() + APPEARANCE_LIMIT;
+    loop {
+        let described = client.topic(&wanted.name).await;
+        let found =
+            described.map_err(|source| TopicError::Describe { topic: topic(), source: Box::new(source) })?;
+        if let Some(found) = found {
+            check_policy(client, wanted, property).await?;
+            return Ok(found.partitions.len() as i32);
+        }
+        if Instant::now() >= deadline {
+            return Err(TopicError::Missing { topic: topic(), property });
+        }
+        tokio::time::sleep(APPEARANCE_PAUSE).await;
+    }
 }
 
 /// A policy that may not be read is not judged, as in the JVM worker.
