@@ -5,15 +5,20 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use testbed::ports::Port;
+use testbed::wait;
 
 use crate::programs;
 
 const DONE: i32 = 0;
 const CHECK_FAILED: i32 = 4;
 const CHANGES_PENDING: i32 = 7;
+
+/// How long a killed JVM may take to give back its memory and ports on a busy machine.
+const KILLED: Duration = Duration::from_secs(30);
 
 /// A lab with folders and ports of its own; dropping it destroys what still runs.
 struct Lab {
@@ -92,8 +97,18 @@ impl Lab {
         text.split_whitespace().next().unwrap().parse().unwrap()
     }
 
-    fn kill(&self, pid: u32) {
-        assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+    /// Kills broker and worker, and returns once the kernel has taken back what they held: a killed process keeps its
+    /// ports until the last of its threads is gone.
+    async fn kill_all(&self) {
+        for pid in [self.pid("kafka/kafka.pid"), self.pid("connect-worker.pid")] {
+            assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+        }
+        let free = async || {
+            let mut ports = self.ports.values();
+            let free = ports.all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port.number())).is_ok());
+            Ok(free.then_some(()))
+        };
+        wait::until("the ports of killed processes", KILLED, free, String::new).await.unwrap();
     }
 
     /// Generated secrets, as this machine keeps them.
@@ -112,8 +127,8 @@ impl Drop for Lab {
     }
 }
 
-#[test]
-fn the_lab_comes_from_nothing_heals_and_goes() {
+#[tokio::test]
+async fn the_lab_comes_from_nothing_heals_and_goes() {
     let lab = Lab::new();
 
     let (exit, plan) = lab.run(&["plan"]);
@@ -132,10 +147,9 @@ fn the_lab_comes_from_nothing_heals_and_goes() {
 
     nothing_shows_a_secret(&lab, &applied);
 
-    lab.kill(lab.pid("kafka/kafka.pid"));
-    lab.kill(lab.pid("connect-worker.pid"));
+    lab.kill_all().await;
     let (exit, plan) = lab.run(&["plan"]);
-    assert_eq!(exit, CHANGES_PENDING);
+    assert_eq!(exit, CHANGES_PENDING, "{plan:#}");
     let planned = changes(&plan["plan"]["changes"]);
     assert!(planned.iter().any(|change| change == "kafka restart broker"), "{planned:?}");
     let (exit, healed) = lab.run(&["apply"]);
