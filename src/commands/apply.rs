@@ -11,7 +11,7 @@ use crate::report::{self, Outcome, Style};
 
 /// Makes hosts and Kafka as the inventory says.
 pub(crate) async fn apply(args: ApplyArgs) -> Exit {
-    let run = match Run::open(&args.run, Intent::Change).await {
+    let run = match Run::open("apply", &args.run, Intent::Change).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };
@@ -46,7 +46,7 @@ pub(crate) async fn apply(args: ApplyArgs) -> Exit {
 
 /// Shows what `apply` would change.
 pub(crate) async fn plan(args: RunArgs) -> Exit {
-    let run = match Run::open(&args, Intent::Look).await {
+    let run = match Run::open("plan", &args, Intent::Look).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };
@@ -63,7 +63,7 @@ pub(crate) async fn plan(args: RunArgs) -> Exit {
 /// Checks from outside, with a probe connector.
 pub(crate) async fn smoke(mut args: RunArgs) -> Exit {
     args.only = vec!["smoke".to_owned()];
-    let run = match Run::open(&args, Intent::Change).await {
+    let run = match Run::open("smoke", &args, Intent::Change).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };

@@ -3,37 +3,40 @@
 use serde_json::json;
 
 use super::open::{Intent, Run};
-use crate::causes::chain;
+use super::refusal::Refusal;
 use crate::cli::DestroyArgs;
 use crate::desired::{host_root, privilege};
-use crate::engine::survey;
+use crate::engine::event::{Failure, FailureKind};
+use crate::engine::{self, survey};
 use crate::exit_code::Exit;
 use crate::host::{Command, HostExt};
-use crate::phases::{self, Removed, Scope, Scoped};
+use crate::phases::{self, PhaseError, Removed, Scope, Scoped};
+use crate::plan::Target;
 use crate::report::{self, Style};
 use crate::shell::quote;
+
+/// What failures after the last phase are failures of.
+const STEP: &str = "destroy";
 
 /// Stops the cluster and removes what was made. Without `--yes` nothing is touched.
 pub(crate) async fn destroy(args: DestroyArgs) -> Exit {
     if !args.yes {
-        report::stderr(
-            "error: destroy removes the workers and everything that provision made\n  hint: add --yes\n",
-        );
-        return Exit::Usage;
+        let refusal = Refusal::new("destroy", &args.run.inventory);
+        let message = "destroy removes the workers and everything that provision made";
+        return refusal.tell(Exit::Usage, message, Some("add --yes"));
     }
-    let run = match Run::open(&args.run, Intent::Change).await {
+    let run = match Run::open("destroy", &args.run, Intent::Change).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };
     let mut total = Removed::default();
-    let mut errors: Vec<String> = Vec::new();
+    let mut failures = run.failures.clone();
     for failure in &run.failures {
-        errors.push(failure.message.clone());
         total.left.push(format!("{}: everything, it could not be reached", failure.target));
     }
     let is_whole = run.selection.limit.is_empty();
     for phase in phases::all().iter().rev().filter(|phase| run.selection.has_phase(phase.id())) {
-        if phase.scope() == Scope::Cluster && !(is_whole && errors.is_empty()) {
+        if phase.scope() == Scope::Cluster && !(is_whole && failures.is_empty()) {
             // Workers that still run need their login, their topics and their connectors.
             total.left.push(format!("cluster: {}, since not every worker is stopped", phase.title()));
             continue;
@@ -49,27 +52,38 @@ pub(crate) async fn destroy(args: DestroyArgs) -> Exit {
                     total.removed.extend(part.removed.into_iter().map(|text| format!("{target}: {text}")));
                     total.left.extend(part.left.into_iter().map(|text| format!("{target}: {text}")));
                 }
-                Err(error) => errors.push(format!("{target}: {}: {}", phase.title(), chain(&error))),
+                Err(error) => {
+                    failures.push(engine::failure(target, phase.title(), FailureKind::Apply, &error));
+                }
             }
         }
     }
-    if errors.is_empty() && run.selection.has_every_phase() {
-        errors.extend(forget(&run).await);
+    if failures.is_empty() && run.selection.has_every_phase() {
+        failures.extend(forget(&run).await);
     }
-    if errors.is_empty() && run.selection.is_everything() {
+    if failures.is_empty() && run.selection.is_everything() {
         match run.ctx.home.remove() {
             Ok(()) => total.removed.push(run.ctx.home.folder().display().to_string()),
-            Err(error) => errors.push(chain(&error)),
+            Err(error) => {
+                failures.push(engine::failure(&Target::Cluster, STEP, FailureKind::Apply, &error.into()));
+            }
         }
     }
-    let exit = if errors.is_empty() { Exit::Done } else { Exit::PartlyApplied };
-    show(&run, &total, &errors, exit);
+    let is_out_of_reach = |failure: &Failure| failure.kind == FailureKind::Unreachable;
+    let exit = if failures.is_empty() {
+        Exit::Done
+    } else if total.removed.is_empty() && failures.iter().all(is_out_of_reach) {
+        Exit::Unreachable
+    } else {
+        Exit::PartlyApplied
+    };
+    show(&run, &total, &failures, exit);
     run.close().await;
     exit
 }
 
 /// Removes marker and journal of every host, and folders of ours that are empty then.
-async fn forget(run: &Run) -> Vec<String> {
+async fn forget(run: &Run) -> Vec<Failure> {
     let removals = run.ctx.hosts.values().map(|host| async move {
         let root = host_root(&run.ctx.inventory, host.as_ref());
         let mut script = format!(
@@ -84,13 +98,13 @@ async fn forget(run: &Run) -> Vec<String> {
         }
         let mut command = Command::new("remove marker and journal", script);
         command.privilege = privilege(&run.ctx.inventory);
-        host.check(&command).await
+        let error = PhaseError::from(host.check(&command).await.err()?);
+        Some(engine::failure(&Target::Host(host.name().clone()), STEP, FailureKind::Apply, &error))
     });
-    let outcomes = futures::future::join_all(removals).await;
-    outcomes.into_iter().filter_map(Result::err).map(|error| chain(&error)).collect()
+    futures::future::join_all(removals).await.into_iter().flatten().collect()
 }
 
-fn show(run: &Run, total: &Removed, errors: &[String], exit: Exit) {
+fn show(run: &Run, total: &Removed, failures: &[Failure], exit: Exit) {
     if run.style == Style::Json {
         report::stdout(&format!(
             "{:#}\n",
@@ -100,7 +114,7 @@ fn show(run: &Run, total: &Removed, errors: &[String], exit: Exit) {
                 "exit": exit as u8,
                 "removed": total.removed,
                 "left": total.left,
-                "failures": errors,
+                "failures": report::failure_documents(failures),
             })
         ));
         return;
@@ -112,11 +126,9 @@ fn show(run: &Run, total: &Removed, errors: &[String], exit: Exit) {
             lines.iter().for_each(|line| text += &format!("  {line}\n"));
         }
     }
-    if total.removed.is_empty() && errors.is_empty() {
+    if total.removed.is_empty() && failures.is_empty() {
         text += "Nothing to remove.\n";
     }
+    failures.iter().for_each(|failure| text += &format!("{}\n", report::failure_text(failure)));
     report::stdout(&text);
-    for error in errors {
-        report::stderr(&format!("error: {error}\n"));
-    }
 }

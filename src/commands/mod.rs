@@ -5,6 +5,7 @@ mod destroy;
 mod image;
 mod open;
 mod records;
+mod refusal;
 mod show;
 
 use crate::cli::{Cli, Verb};

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
-use serde_json::json;
 use tokio::sync::OnceCell;
 
+use super::refusal::Refusal;
 use crate::causes::chain;
 use crate::cli::{InventoryArgs, RunArgs};
 use crate::control::ControlHome;
@@ -46,40 +46,32 @@ pub(crate) enum Intent {
 }
 
 /// Reads the inventory, or says everything that is wrong with it. Without a file: the embedded lab.
-pub(crate) fn load(args: &InventoryArgs) -> Result<Inventory, Exit> {
+pub(super) fn load(args: &InventoryArgs, refusal: Refusal) -> Result<Inventory, Exit> {
     let Some(path) = &args.inventory else {
         if !args.json {
             report::stderr("no --inventory: the embedded lab on this machine\n");
         }
         return Ok(inventory::lab());
     };
-    inventory::load(path).map_err(|problems| {
-        if args.json {
-            let list: Vec<String> = problems.list.iter().map(ToString::to_string).collect();
-            report::stdout(&format!("{:#}\n", json!({ "exit": Exit::Usage as u8, "problems": list })));
-        } else {
-            report::stderr(&format!("{problems}\n"));
-        }
-        Exit::Usage
-    })
+    inventory::load(path).map_err(|problems| refusal.tell_problems(&problems))
 }
 
 impl Run {
-    pub(crate) async fn open(args: &RunArgs, intent: Intent) -> Result<Self, Exit> {
-        let inventory = load(&args.inventory)?;
-        let selection = selection(args, &inventory)?;
+    /// Opens the run of `command`; what forbids it is told already when this fails.
+    pub(crate) async fn open(command: &'static str, args: &RunArgs, intent: Intent) -> Result<Self, Exit> {
+        let refusal = Refusal::new(command, &args.inventory);
+        let inventory = load(&args.inventory, refusal)?;
+        let selection = selection(args, &inventory, refusal)?;
         let style = Style::detect(args.inventory.json);
         let home = ControlHome::new(&absolute(&args.certs), &inventory.cluster);
         let lock = match intent {
             Intent::Look => None,
-            Intent::Change => Some(lock(&home, &inventory)?),
+            Intent::Change => Some(lock(&home, &inventory, refusal)?),
         };
         let events = Events::new(style.reporter());
         let secrets = Secrets::new(home.clone());
-        let ssh = SshRun::create().map_err(|error| {
-            report::stderr(&format!("error: {}\n", chain(&error)));
-            Exit::CheckFailed
-        })?;
+        let ssh = SshRun::create()
+            .map_err(|error| refusal.tell(Exit::CheckFailed, &chain(&error), error.hint().as_deref()))?;
         let wanted: Vec<&model::Host> =
             inventory.hosts.iter().filter(|host| selection.has_host(&host.name)).collect();
         let Connected { hosts, routes, claimed, failures } =
@@ -132,33 +124,24 @@ impl Run {
 }
 
 /// One run of this machine at a time changes a cluster.
-fn lock(home: &ControlHome, inventory: &Inventory) -> Result<File, Exit> {
+fn lock(home: &ControlHome, inventory: &Inventory, refusal: Refusal) -> Result<File, Exit> {
     match home.lock() {
         Ok(Some(lock)) => Ok(lock),
         Ok(None) => {
-            report::stderr(&format!(
-                "error: another run of this machine is changing cluster {}\n  hint: wait until it has ended\n",
-                inventory.cluster
-            ));
-            Err(Exit::Locked)
+            let message = format!("another run of this machine is changing cluster {}", inventory.cluster);
+            Err(refusal.tell(Exit::Locked, &message, Some("wait until it has ended")))
         }
-        Err(error) => {
-            report::stderr(&format!("error: {}\n", chain(&error)));
-            Err(Exit::CheckFailed)
-        }
+        Err(error) => Err(refusal.tell(Exit::CheckFailed, &chain(&error), error.hint().as_deref())),
     }
 }
 
 /// Phases and hosts that were named, checked against those that exist.
-fn selection(args: &RunArgs, inventory: &Inventory) -> Result<Selection, Exit> {
+fn selection(args: &RunArgs, inventory: &Inventory, refusal: Refusal) -> Result<Selection, Exit> {
     let phases: Vec<&str> = phases::all().iter().map(|phase| phase.id()).collect();
     for id in args.only.iter().chain(&args.skip) {
         if !phases.contains(&id.as_str()) {
-            report::stderr(&format!(
-                "error: there is no phase {id}\n  hint: phases are {}\n",
-                phases.join(", ")
-            ));
-            return Err(Exit::Usage);
+            let hint = format!("phases are {}", phases.join(", "));
+            return Err(refusal.tell(Exit::Usage, &format!("there is no phase {id}"), Some(&hint)));
         }
     }
     let mut limit = BTreeSet::new();
@@ -167,11 +150,12 @@ fn selection(args: &RunArgs, inventory: &Inventory) -> Result<Selection, Exit> {
             Some(name) => limit.insert(name),
             None => {
                 let hosts: Vec<&str> = inventory.hosts.iter().map(|host| host.name.as_str()).collect();
-                report::stderr(&format!(
-                    "error: the inventory has no host {text}\n  hint: hosts are {}\n",
-                    hosts.join(", ")
+                let hint = format!("hosts are {}", hosts.join(", "));
+                return Err(refusal.tell(
+                    Exit::Usage,
+                    &format!("the inventory has no host {text}"),
+                    Some(&hint),
                 ));
-                return Err(Exit::Usage);
             }
         };
     }

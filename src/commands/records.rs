@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::open::{Intent, Run};
+use super::refusal::Refusal;
 use crate::causes::chain;
 use crate::cli::RecordsArgs;
 use crate::exit_code::Exit;
@@ -19,7 +20,7 @@ const FETCH_WAIT: Duration = Duration::from_secs(2);
 
 /// Prints the newest records, oldest first: time, partition, offset, key, value.
 pub(crate) async fn records(args: RecordsArgs) -> Exit {
-    let run = match Run::open(&args.run, Intent::Look).await {
+    let run = match Run::open("records", &args.run, Intent::Look).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };
@@ -30,9 +31,8 @@ pub(crate) async fn records(args: RecordsArgs) -> Exit {
             Exit::Done
         }
         Err(error) => {
-            let hint = error.hint().map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
-            report::stderr(&format!("error: {}\n{hint}", chain(&error)));
-            Exit::CheckFailed
+            let refusal = Refusal::new("records", &args.run.inventory);
+            refusal.tell(Exit::CheckFailed, &chain(&error), error.hint().as_deref())
         }
     };
     run.close().await;

@@ -3,21 +3,28 @@
 use serde_json::json;
 
 use super::open;
+use super::refusal::Refusal;
 use crate::cli::InventoryArgs;
 use crate::exit_code::Exit;
 use crate::{inventory, report};
 
 /// Reads the inventory and reports every problem of it.
 pub(crate) fn check(args: &InventoryArgs) -> Exit {
-    match open::load(args) {
+    match open::load(args, Refusal::new("check", args)) {
         Err(exit) => exit,
         Ok(inventory) => {
             let hosts = inventory.hosts.len();
             if args.json {
                 let warnings: Vec<String> = inventory.warnings.iter().map(ToString::to_string).collect();
                 report::stdout(&format!(
-                    "{}\n",
-                    json!({ "command": "check", "exit": 0, "problems": [], "warnings": warnings })
+                    "{:#}\n",
+                    json!({
+                        "command": "check",
+                        "cluster": inventory.cluster.as_str(),
+                        "exit": Exit::Done as u8,
+                        "problems": [],
+                        "warnings": warnings,
+                    })
                 ));
             } else {
                 for warning in &inventory.warnings {

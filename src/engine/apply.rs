@@ -37,10 +37,9 @@ pub(crate) async fn apply(
             by_target.entry(change.target.clone()).or_default().push(change.clone());
         }
         if by_target.is_empty() {
-            if targets(ctx, phase.as_ref())
-                .iter()
-                .any(|t| survey.facts.contains_key(&(phase.id(), t.clone())))
-            {
+            let was_seen = |target: &Target| survey.facts.contains_key(&(phase.id(), target.clone()));
+            // After a failure nothing is looked at again, so nothing is said of it.
+            if applied.failures.is_empty() && targets(ctx, phase.as_ref()).iter().any(was_seen) {
                 ctx.events.emit(&Event::PhaseUnchanged { title: phase.title() });
             }
             continue;

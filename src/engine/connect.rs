@@ -43,6 +43,25 @@ enum ConnectError {
 }
 
 impl ConnectError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Host(error) if error.is_unreachable() => FailureKind::Unreachable,
+            Self::Host(_)
+            | Self::Secret(_)
+            | Self::Control(_)
+            | Self::Foreign { .. }
+            | Self::NoRoute { .. } => FailureKind::Check,
+        }
+    }
+
+    /// Last output of what failed.
+    fn tail(&self) -> Vec<String> {
+        match self {
+            Self::Host(error) => error.tail().to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::Host(error) => error.hint(),
@@ -89,20 +108,18 @@ pub(crate) async fn connect(
                 }
                 connected.hosts.insert(name, host);
             }
-            Err(error) => connected.failures.push(Failure {
-                target: Target::Host(name),
-                step: "connect".to_owned(),
-                message: chain(&error),
-                hint: error.hint(),
-                tail: Vec::new(),
-                kind: match error {
-                    ConnectError::Host(_) => FailureKind::Unreachable,
-                    ConnectError::Secret(_)
-                    | ConnectError::Control(_)
-                    | ConnectError::Foreign { .. }
-                    | ConnectError::NoRoute { .. } => FailureKind::Check,
-                },
-            }),
+            Err(error) => {
+                let failure = Failure {
+                    target: Target::Host(name),
+                    step: "connect".to_owned(),
+                    message: chain(&error),
+                    hint: error.hint(),
+                    tail: error.tail(),
+                    kind: error.kind(),
+                };
+                events.emit(&Event::Failed { failure: &failure });
+                connected.failures.push(failure);
+            }
         }
     }
     connected.failures.sort_by(|a, b| a.target.cmp(&b.target));

@@ -13,7 +13,8 @@ use crate::phases::PhaseError;
 use crate::plan::Target;
 use event::{Failure, FailureKind};
 
-fn failure(target: &Target, step: &str, kind: FailureKind, error: &PhaseError) -> Failure {
+/// A failed step of a target, as events and summaries have it.
+pub(crate) fn failure(target: &Target, step: &str, kind: FailureKind, error: &PhaseError) -> Failure {
     let kind = match error {
         PhaseError::Host(host) if host.is_unreachable() => FailureKind::Unreachable,
         _ => kind,

@@ -69,7 +69,9 @@ pub(crate) async fn survey(ctx: &Context, phases: &[Box<dyn AnyPhase>], selectio
                 survey.facts.insert((phase.id(), target), facts);
             }
             Err(error) => {
-                survey.failures.push(failure(&target, phase.title(), FailureKind::Check, &error));
+                let failure = failure(&target, phase.title(), FailureKind::Check, &error);
+                ctx.events.emit(&Event::Failed { failure: &failure });
+                survey.failures.push(failure);
             }
         }
     }

@@ -91,7 +91,7 @@ impl HostError {
         Self::Failed { host: host.clone(), title: command.title.clone(), status: output.status, tail }
     }
 
-    /// Whether the host was never worked on: exit code 3 rather than 5.
+    /// Whether the host is out of reach: exit code 3, unless changes were under way.
     pub(crate) fn is_unreachable(&self) -> bool {
         matches!(
             self,
@@ -99,6 +99,7 @@ impl HostError {
                 | Self::UnknownHostKey { .. }
                 | Self::ChangedHostKey { .. }
                 | Self::LoginRefused { .. }
+                | Self::ConnectionLost { .. }
                 | Self::WrongAddress { .. }
                 | Self::Ssh { .. }
         )

@@ -13,8 +13,8 @@ use super::tree::{Entry, Kind, Node, Scalar, Value};
 /// The sound part of the tree as JSON.
 pub(super) fn check(schema: &Json, report: &mut Report<'_>) -> Json {
     let tree = report.tree;
-    let mut checker = Checker { schema, report };
-    checker.node(tree, schema, &Path::root()).unwrap_or_else(|| Json::Object(Map::new()))
+    let mut checker = Checker { schema, report, is_in_secret: false };
+    checker.node(tree, schema, "", &Path::root()).unwrap_or_else(|| Json::Object(Map::new()))
 }
 
 /// What a place takes, gathered from a schema and everything it refers to.
@@ -30,13 +30,21 @@ struct Accepts<'s> {
     number: bool,
     boolean: bool,
     null: bool,
+    /// A reference to a secret.
     secret: bool,
+    /// A mapping with secrets somewhere below: what is typed in its place may be one of them.
+    holds_secret: bool,
+    /// What the key means, in the words of the schema.
+    about: &'s str,
 }
 
 impl<'s> Accepts<'s> {
     fn gather(&mut self, root: &'s Json, schema: &'s Json) {
         let Some(schema) = schema.as_object() else { return };
         self.secret |= schema.contains_key("x-secret");
+        if self.about.is_empty() {
+            self.about = schema.get("description").and_then(Json::as_str).unwrap_or_default();
+        }
         if let Some(reference) = schema.get("$ref").and_then(Json::as_str) {
             let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
             self.gather(root, target.expect("schemars refers to its own definitions only"));
@@ -58,7 +66,10 @@ impl<'s> Accepts<'s> {
         };
         for name in types {
             match name {
-                "object" => self.object = Some(schema),
+                "object" => {
+                    self.object = Some(schema);
+                    self.holds_secret |= reaches_secret(root, schema);
+                }
                 "array" => self.array = Some(schema),
                 "integer" => self.integer = Some(schema),
                 "string" => self.string |= is_free,
@@ -105,9 +116,26 @@ impl<'s> Accepts<'s> {
     }
 }
 
+/// Whether a secret may stand in this place or anywhere below it. The types are a tree, so this ends.
+fn reaches_secret(root: &Json, schema: &Map<String, Json>) -> bool {
+    let below = |part: &Json| part.as_object().is_some_and(|part| reaches_secret(root, part));
+    let list = |name: &str| schema.get(name).and_then(Json::as_array).into_iter().flatten();
+    let reference = schema.get("$ref").and_then(Json::as_str).and_then(|text| text.strip_prefix('#'));
+    schema.contains_key("x-secret")
+        || schema.get("properties").and_then(Json::as_object).is_some_and(|keys| keys.values().any(below))
+        || ["additionalProperties", "items"].iter().filter_map(|name| schema.get(*name)).any(below)
+        || list("anyOf").chain(list("oneOf")).chain(list("allOf")).any(below)
+        || reference.and_then(|pointer| root.pointer(pointer)).is_some_and(below)
+}
+
 fn limits_of(schema: &Map<String, Json>) -> (Option<i64>, Option<i64>) {
     let limit = |name: &str| schema.get(name).and_then(Json::as_i64);
     (limit("minimum"), limit("maximum"))
+}
+
+/// A description of the schema, as the hint of a problem.
+fn one_line(about: &str) -> String {
+    about.replace('\n', " ")
 }
 
 const SECRET_HINT: &str =
@@ -116,43 +144,49 @@ const SECRET_HINT: &str =
 struct Checker<'a, 's, 't> {
     schema: &'s Json,
     report: &'a mut Report<'t>,
+    /// Below a secret nothing of what was typed is repeated.
+    is_in_secret: bool,
 }
 
 impl<'s> Checker<'_, 's, '_> {
-    /// The node as JSON, without its unsound parts; `None` when nothing of it is sound.
-    fn node(&mut self, node: &Node, schema: &'s Json, path: &Path) -> Option<Json> {
+    /// The node as JSON, without its unsound parts; `None` when nothing of it is sound. `above` is what the list or
+    /// mapping around it means, for an entry without a description of its own.
+    fn node(&mut self, node: &Node, schema: &'s Json, above: &'s str, path: &Path) -> Option<Json> {
         let mut accepts = Accepts::default();
         accepts.gather(self.schema, schema);
+        if accepts.about.is_empty() {
+            accepts.about = above;
+        }
         match &node.value {
             Value::Scalar(scalar) => self.scalar(node, scalar, &accepts, path),
             Value::Map(entries) => match accepts.object {
                 Some(object) if accepts.secret => Some(self.secret(node, entries, object, path)),
-                Some(object) => Some(self.map(entries, object, path)),
+                Some(object) => Some(self.map(entries, object, accepts.about, path)),
                 None => self.mismatch(node, "a mapping", &accepts, path),
             },
             Value::List(items) => match accepts.array {
-                Some(array) => Some(self.list(items, array, path)),
+                Some(array) => Some(self.list(items, array, accepts.about, path)),
                 None => self.mismatch(node, "a list", &accepts, path),
             },
         }
     }
 
     fn mismatch(&mut self, node: &Node, found: &str, accepts: &Accepts<'_>, path: &Path) -> Option<Json> {
-        let hint = if accepts.secret { SECRET_HINT } else { "" };
+        let hint = if accepts.secret { SECRET_HINT.to_owned() } else { one_line(accepts.about) };
         let message = format!("expected {}, found {found}", accepts.describe());
         self.report.problem_at(node.position, path, message, hint);
         None
     }
 
-    fn list(&mut self, items: &[Node], array: &'s Map<String, Json>, path: &Path) -> Json {
+    fn list(&mut self, items: &[Node], array: &'s Map<String, Json>, about: &'s str, path: &Path) -> Json {
         let least = array.get("minItems").and_then(Json::as_u64).unwrap_or(0);
         if (items.len() as u64) < least {
-            self.report.problem(path, "expected at least one entry, found an empty list", "");
+            self.report.problem(path, "expected at least one entry, found an empty list", one_line(about));
             return Json::Null;
         }
         let schema = array.get("items").unwrap_or(&Json::Bool(true));
         let checked =
-            items.iter().enumerate().map(|(index, item)| self.node(item, schema, &path.index(index)));
+            items.iter().enumerate().map(|(index, item)| self.node(item, schema, about, &path.index(index)));
         // A hole keeps the indices of what follows; `raw` never sees it, because a list with one is not handed on.
         let checked: Vec<Option<Json>> = checked.collect();
         match checked.into_iter().collect() {
@@ -161,10 +195,15 @@ impl<'s> Checker<'_, 's, '_> {
         }
     }
 
-    fn map(&mut self, entries: &[Entry], object: &'s Map<String, Json>, path: &Path) -> Json {
+    fn map(&mut self, entries: &[Entry], object: &'s Map<String, Json>, about: &'s str, path: &Path) -> Json {
         let properties = object.get("properties").and_then(Json::as_object);
         let additional = object.get("additionalProperties").filter(|schema| schema.is_object());
         let known = || properties.into_iter().flat_map(Map::keys).map(String::as_str);
+        let has_secret = properties.into_iter().flat_map(Map::values).any(|key| {
+            let mut accepts = Accepts::default();
+            accepts.gather(self.schema, key);
+            accepts.secret
+        });
         let mut sound = Map::new();
         for entry in entries {
             let here = path.key(&entry.key);
@@ -178,13 +217,16 @@ impl<'s> Checker<'_, 's, '_> {
                     }
                     None => format!("known keys: {}", known().collect::<Vec<_>>().join(", ")),
                 };
-                self.report.problem_at(entry.key_position, &here, "unknown key", hint);
+                // `{ password hunter2 }` is a key without a value.
+                let is_private = has_secret && entry.node.is_null();
+                let named = if is_private { path } else { &here };
+                self.report.problem_at(entry.key_position, named, "unknown key", hint);
                 if let Some(key) = meant {
                     self.report.is_misspelling_of(path.key(key));
                 }
                 continue;
             };
-            if let Some(value) = self.node(&entry.node, schema, &here) {
+            if let Some(value) = self.node(&entry.node, schema, about, &here) {
                 sound.insert(entry.key.clone(), value);
             }
         }
@@ -194,8 +236,7 @@ impl<'s> Checker<'_, 's, '_> {
             let is_there = entries.iter().any(|entry| entry.key == key);
             if !is_there {
                 let about = properties.and_then(|known| known.get(key)?.get("description")?.as_str());
-                let about = about.map(|text| text.replace('\n', " ")).unwrap_or_default();
-                self.report.missing(&path.key(key), about);
+                self.report.missing(&path.key(key), one_line(about.unwrap_or_default()));
             }
         }
         Json::Object(sound)
@@ -210,7 +251,10 @@ impl<'s> Checker<'_, 's, '_> {
             self.report.problem_at(node.position, path, message, SECRET_HINT);
             return Json::Null;
         }
-        self.map(entries, object, path)
+        self.is_in_secret = true;
+        let sound = self.map(entries, object, SECRET_HINT, path);
+        self.is_in_secret = false;
+        sound
     }
 
     fn scalar(&mut self, node: &Node, scalar: &Scalar, accepts: &Accepts<'_>, path: &Path) -> Option<Json> {
@@ -226,19 +270,21 @@ impl<'s> Checker<'_, 's, '_> {
             Kind::Boolean(value) if accepts.boolean => return Some(Json::Bool(value)),
             Kind::Integer(value) => {
                 if let Some(limits) = accepts.integer {
-                    return self.integer(node, scalar, value, limits, path);
+                    return self.integer(node, scalar, value, limits, accepts.about, path);
                 }
             }
             _ => {}
         }
+        let is_private = accepts.secret || accepts.holds_secret || self.is_in_secret;
         let found = match scalar.kind {
-            _ if accepts.secret => "a plain value".to_owned(),
+            Kind::Null if !accepts.secret => "nothing".to_owned(),
+            _ if is_private => "a plain value".to_owned(),
             Kind::Null => "nothing".to_owned(),
             Kind::Boolean(_) => format!("the boolean {text}"),
             Kind::Integer(_) | Kind::Float(_) => format!("the number {text}"),
             Kind::Text => format!("{text:?}"),
         };
-        let hint = if accepts.secret {
+        let hint = if accepts.secret || self.is_in_secret {
             SECRET_HINT.to_owned()
         } else if let Some(word) = nearest(text, accepts.words.iter().copied()) {
             format!("did you mean `{word}`?")
@@ -249,7 +295,7 @@ impl<'s> Checker<'_, 's, '_> {
         } else if accepts.integer.is_some() && text.parse::<f64>().is_ok() && scalar.kind == Kind::Text {
             "remove the quotes".to_owned()
         } else {
-            String::new()
+            one_line(accepts.about)
         };
         let message = format!("expected {}, found {found}", accepts.describe());
         self.report.problem_at(node.position, path, message, hint);
@@ -262,6 +308,7 @@ impl<'s> Checker<'_, 's, '_> {
         scalar: &Scalar,
         value: i64,
         limits: &Map<String, Json>,
+        about: &str,
         path: &Path,
     ) -> Option<Json> {
         let digits = scalar.text.trim_start_matches(['+', '-']);
@@ -274,7 +321,8 @@ impl<'s> Checker<'_, 's, '_> {
         let (min, max) = limits_of(limits);
         if min.is_some_and(|min| value < min) || max.is_some_and(|max| value > max) {
             let (min, max) = (min.unwrap_or(i64::MIN), max.unwrap_or(i64::MAX));
-            self.report.problem_at(node.position, path, format!("expected {min}..{max}, found {value}"), "");
+            let message = format!("expected {min}..{max}, found {value}");
+            self.report.problem_at(node.position, path, message, one_line(about));
             return None;
         }
         Some(Json::from(value))

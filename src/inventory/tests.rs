@@ -29,7 +29,7 @@ fn golden() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/inventory")
 }
 
-/// Every `NAME.yml` there is wrong, and `NAME.txt` is what is said about it.
+/// Every `NAME.yml` there is wrong, and `NAME.txt` is what is said about it: where, what, and what to do.
 #[test]
 fn every_bad_inventory_gets_all_of_its_problems_told() {
     let mut cases: Vec<PathBuf> =
@@ -42,7 +42,12 @@ fn every_bad_inventory_gets_all_of_its_problems_told() {
         let name = case.file_name().unwrap().to_string_lossy().into_owned();
         let told = match parse(&std::fs::read_to_string(&case).unwrap(), &place(&name)) {
             Ok(_) => "no problems\n".to_owned(),
-            Err(problems) => format!("{problems}\n"),
+            Err(problems) => {
+                for problem in &problems.list {
+                    assert!(problem.position.is_some() && problem.hint.is_some(), "{problem}");
+                }
+                format!("{problems}\n")
+            }
         };
         let expected = std::fs::read_to_string(case.with_extension("txt")).unwrap_or_default();
         if told != expected {
@@ -259,6 +264,13 @@ fn a_typed_secret_is_never_repeated() {
         format!("[{POISON}]"),
         format!("{{ env: \"{POISON}\" }}"),
         format!("{{ env: [{POISON}] }}"),
+        format!("{{ command: {POISON} }}"),
+        format!("{{ file: \"{POISON}\\n\" }}"),
+        format!("!{POISON}"),
+        format!("&{POISON}"),
+        format!("*{POISON}"),
+        format!("| {POISON}"),
+        format!("{POISON}: {POISON}"),
         format!("{{ env: A, file: {POISON} }}"),
         format!("{{ env: A, env: {POISON} }}"),
         format!("\"{POISON}"),
@@ -273,6 +285,27 @@ fn a_typed_secret_is_never_repeated() {
     for form in forms {
         let problems = parse(&text(&form), &place("bad.yml")).expect_err(&form);
         assert!(!format!("{problems} {problems:?}").contains("hunter2"), "{form}: {problems}");
+    }
+    // One step too high, or with the colon forgotten.
+    for line in [
+        "kafka: POISON",
+        "kafka: { user: POISON }",
+        "kafka: { user: [POISON] }",
+        "kafka: { user: { POISON } }",
+        "kafka: { user: { password POISON } }",
+        "kafka: { admin: POISON }",
+        "kafka: { trust: POISON }",
+        "ssh: POISON",
+        "ssh: { sudo: POISON }",
+        "ssh: { sudo: { POISON } }",
+        "hosts: { a: POISON }",
+        "hosts: { a: { ssh: { sudo: [POISON] } } }",
+        "connect: { properties: { ssl.keystore.password: [POISON] } }",
+        "POISON",
+    ] {
+        let line = line.replace("POISON", POISON);
+        let problems = parse(&format!("cluster: orders\n{line}\n"), &place("bad.yml")).expect_err(&line);
+        assert!(!format!("{problems} {problems:?}").contains("hunter2"), "{line}: {problems}");
     }
     // The search can find: elsewhere what was typed is repeated.
     let problems = parse(&format!("cluster: {POISON}\n"), &place("bad.yml")).unwrap_err();

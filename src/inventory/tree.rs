@@ -98,7 +98,15 @@ pub(super) fn parse(text: &str, file: &str) -> (Option<Node>, Vec<Problem>) {
         let step = match event {
             Ok((event, span)) => builder.event(event, position(span.start)),
             Err(error) => {
-                Err(builder.problem(position(*error.marker()), error.info(), Some("this is not valid YAML")))
+                let hint = if error.info().contains("tab") {
+                    "indent with spaces"
+                } else if error.info().contains("anchor") {
+                    "an alias `*name` repeats what stands behind `&name` further up; there is none"
+                } else {
+                    "look at the indentation, quotes and brackets of this line and of those before it"
+                };
+                let message = format!("this is not valid YAML: {}", error.info());
+                Err(builder.problem(position(*error.marker()), &message, Some(hint)))
             }
         };
         if let Err(fatal) = step {
@@ -177,7 +185,12 @@ impl Builder<'_> {
                     self.add(Node { position, ..node }, 0)
                 }
                 None => {
-                    Err(self.problem(position, "an alias must come after the end of what it repeats", None))
+                    let hint = "write out what it stands for";
+                    Err(self.problem(
+                        position,
+                        "an alias must come after the end of what it repeats",
+                        Some(hint),
+                    ))
                 }
             },
             Event::DocumentStart(_) if self.root.is_some() => Err(self.problem(
@@ -190,15 +203,21 @@ impl Builder<'_> {
     }
 
     fn refuse_tag(&mut self, tag: Option<&Tag>, position: Position) {
-        if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema()) {
-            let message = format!("the tag {tag} has no meaning here");
-            self.problems.push(self.problem(position, &message, Some("remove it")));
+        if tag.is_some_and(|tag| !tag.is_yaml_core_schema()) {
+            // It may be a password that begins so: it is not repeated.
+            let hint = "remove it; text that begins with `!` is put in quotes";
+            self.problems.push(self.problem(
+                position,
+                "a tag such as `!name` has no meaning here",
+                Some(hint),
+            ));
         }
     }
 
     fn start(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(self.problem(node.position, "nested too deeply", None));
+            let hint = "no inventory is that deep: look at the brackets and the indentation";
+            return Err(self.problem(node.position, "nested too deeply", Some(hint)));
         }
         self.open.push(Open { node, anchor, key: None });
         Ok(())
@@ -208,7 +227,12 @@ impl Builder<'_> {
     fn add(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
-            return Err(self.problem(node.position, "too large, or aliases that repeat each other", None));
+            let hint = "write out what the aliases stand for";
+            return Err(self.problem(
+                node.position,
+                "too large, or aliases that repeat each other",
+                Some(hint),
+            ));
         }
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
@@ -222,7 +246,8 @@ impl Builder<'_> {
             (Value::List(items), _) => items.push(node),
             (Value::Map(_), None) => {
                 let Value::Scalar(scalar) = node.value else {
-                    return Err(self.problem(node.position, "a key must be plain text", None));
+                    let hint = "write `key: value`; a list begins with `- `";
+                    return Err(self.problem(node.position, "a key must be plain text", Some(hint)));
                 };
                 open.key = Some((scalar.text, node.position));
             }

@@ -20,7 +20,7 @@ pub(crate) fn envelope(outcome: &Outcome<'_>) -> Value {
         "done": outcome.done,
         "not_reached": outcome.not_reached,
         "findings": outcome.findings.iter().map(finding).collect::<Vec<_>>(),
-        "failures": outcome.failures.iter().map(failure).collect::<Vec<_>>(),
+        "failures": failures(outcome.failures),
         "urls": outcome.urls,
     })
 }
@@ -32,6 +32,11 @@ fn finding(finding: &Finding) -> Value {
         "message": finding.message,
         "hint": finding.hint,
     })
+}
+
+/// Failures as the document has them.
+pub(crate) fn failures(failures: &[Failure]) -> Vec<Value> {
+    failures.iter().map(failure).collect()
 }
 
 fn failure(failure: &Failure) -> Value {

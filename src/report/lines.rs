@@ -22,7 +22,8 @@ impl Reporter for Silent {
     fn event(&self, _event: &Event<'_>) {}
 }
 
-/// The event as one line (a failure: as several); `None` when there is nothing to say.
+/// The event as one line; `None` when there is nothing to say. Of what failed or was found it says only where: cause
+/// and remedy stand once, in the summary.
 pub(super) fn line(event: &Event<'_>) -> Option<String> {
     match event {
         Event::HostConnecting { .. }
@@ -37,8 +38,8 @@ pub(super) fn line(event: &Event<'_>) -> Option<String> {
             Some(format!("{}: {title}: {} …", change.target, change.subject))
         }
         Event::Progress { target, text } => Some(format!("{target}: {text}")),
-        Event::Found { finding } => Some(found(finding)),
-        Event::Failed { failure } => Some(failed(failure)),
+        Event::Found { finding } => Some(format!("{}: not as it should be", finding.place)),
+        Event::Failed { failure } => Some(format!("{}: {}: failed", failure.target, failure.step)),
         Event::Verified { title } => Some(format!("{title}: verified")),
     }
 }
@@ -55,7 +56,8 @@ pub(super) fn found(finding: &Finding) -> String {
     text
 }
 
-pub(super) fn failed(failure: &Failure) -> String {
+/// A failure as several lines: place, step, cause, last output, remedy.
+pub(crate) fn failed(failure: &Failure) -> String {
     let place = failure.target.to_string();
     // Errors of a host begin with its name already.
     let message = failure.message.strip_prefix(&format!("{place}: ")).unwrap_or(&failure.message);

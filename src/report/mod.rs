@@ -10,7 +10,8 @@ mod summary;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
-pub(crate) use json::envelope;
+pub(crate) use json::{envelope, failures as failure_documents};
+pub(crate) use lines::failed as failure_text;
 pub(crate) use summary::{Outcome, Pointer, summary};
 
 use crate::engine::event::Reporter;

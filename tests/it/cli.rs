@@ -148,13 +148,77 @@ fn the_same_report_comes_as_json() {
     let program = Program::new();
     let file = program.file("bad.yml", BAD);
     let text = program.run(&["check", "--inventory", file]).stderr;
-    let run = program.run(&["check", "--json", "--inventory", file]);
-    let document = run.json();
-    assert_eq!((run.exit, run.stderr.as_str()), (2, ""));
-    assert_eq!(document["exit"], json!(2));
-    let problems: Vec<&str> =
-        document["problems"].as_array().unwrap().iter().map(|problem| problem.as_str().unwrap()).collect();
-    assert_eq!(problems.join("\n"), text.trim_end());
+    for command in ["check", "plan", "apply", "smoke"] {
+        let run = program.run(&[command, "--json", "--inventory", file]);
+        let document = run.json();
+        assert_eq!((run.exit, run.stderr.as_str()), (2, ""));
+        assert_eq!(
+            (&document["exit"], &document["command"], &document["warnings"]),
+            (&json!(2), &json!(command), &json!([]))
+        );
+        let problems: Vec<String> =
+            document["problems"].as_array().unwrap().iter().map(problem_as_text).collect();
+        assert_eq!(problems.join("\n"), text.trim_end());
+    }
+}
+
+fn problem_as_text(problem: &Value) -> String {
+    let text = |key: &str| problem[key].as_str().unwrap();
+    let (line, column) = (&problem["line"], &problem["column"]);
+    format!(
+        "{}:{line}:{column}: {}: {}\n  hint: {}",
+        text("file"),
+        text("path"),
+        text("message"),
+        text("hint")
+    )
+}
+
+#[test]
+fn what_is_refused_before_it_begins_is_refused_in_json_too() {
+    let program = Program::new();
+    let cases: [(&[&str], &str, &str); 4] = [
+        (&["plan", "--only", "dockr"], "there is no phase dockr", "phases are preflight, docker, "),
+        (&["apply", "--limit", "nobody"], "the inventory has no host nobody", "hosts are localhost"),
+        (&["smoke", "--limit", "nobody"], "the inventory has no host nobody", "hosts are localhost"),
+        (&["destroy"], "destroy removes the workers and everything that provision made", "add --yes"),
+    ];
+    for (words, message, hint) in cases {
+        let run = program.run(&[words, &["--json"]].concat());
+        let document = run.json();
+        assert_eq!((run.exit, run.stderr.as_str()), (2, ""), "{words:?}");
+        assert_eq!((&document["command"], &document["exit"]), (&json!(words[0]), &json!(2)), "{words:?}");
+        let problem = &document["problems"][0];
+        assert_eq!(problem["message"], json!(message), "{words:?}");
+        assert!(problem["hint"].as_str().unwrap().starts_with(hint), "{words:?}: {problem}");
+    }
+}
+
+/// What is no inventory at all: the file is named, what is wrong with it, and what to do.
+#[test]
+fn files_that_are_no_inventories_are_refused() {
+    let program = Program::new();
+    program.file("empty.yml", "");
+    program.file("large.yml", &"# nothing\n".repeat(200_000));
+    program.bytes("latin-1.yml", b"cluster: caf\xe9\n");
+    program.bytes("image.yml", b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0d");
+    let cases = [
+        ("nowhere.yml", "nowhere.yml: cannot read this file: No such file", "`provision init` prints"),
+        ("empty.yml", "empty.yml:1:1: the file is empty", "`provision init` prints"),
+        (".", ".: cannot read this file: Is a directory", "check that it is a file you may read"),
+        ("large.yml", "large.yml: 2000000 bytes are too many for an inventory", "is this the right file?"),
+        ("latin-1.yml", "latin-1.yml: this file is not UTF-8 text", "save it as UTF-8"),
+        ("image.yml", "image.yml: this file is not UTF-8 text", "save it as UTF-8"),
+        // Of no user, root included, may this be read from its beginning.
+        ("/proc/self/mem", "/proc/self/mem: cannot read this file: ", "check that it is a file you may read"),
+    ];
+    for (file, said, hint) in cases {
+        let run = program.run(&["check", "--inventory", file]);
+        assert_eq!((run.exit, run.stdout.as_str()), (2, ""), "{file}: {}", run.stderr);
+        let (first, second) = run.stderr.split_once('\n').unwrap();
+        assert!(first.starts_with(said), "{file}: {}", run.stderr);
+        assert!(second.starts_with(&format!("  hint: {hint}")), "{file}: {}", run.stderr);
+    }
 }
 
 #[test]

@@ -27,8 +27,13 @@ impl Program {
 
     /// Writes a file into the folder, and returns its name.
     pub(crate) fn file<'n>(&self, name: &'n str, text: &str) -> &'n str {
-        fs::write(self.folder.path().join(name), text).unwrap();
+        self.bytes(name, text.as_bytes());
         name
+    }
+
+    /// The same for a file that may hold anything.
+    pub(crate) fn bytes(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.folder.path().join(name), bytes).unwrap();
     }
 
     /// What lies in the folder.

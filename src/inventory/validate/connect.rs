@@ -162,7 +162,7 @@ impl Validator<'_, '_> {
                     self.report.problem(
                         &here.key("config").key(key),
                         "expected the name of a topic config",
-                        "",
+                        "letters, digits, `.`, `_` and `-`, such as `retention.ms`",
                     );
                 }
             }

@@ -103,7 +103,8 @@ impl Validator<'_, '_> {
         }
         let tasks = config.get("tasks.max").filter(|value| !is_reference(value));
         if let Some(tasks) = tasks.filter(|tasks| tasks.parse::<i32>().ok().is_none_or(|tasks| tasks < 1)) {
-            self.report.problem(&path.key("tasks.max"), format!("expected 1 or more, found {tasks:?}"), "");
+            let hint = "the most tasks that the connector may be split into, such as 4";
+            self.report.problem(&path.key("tasks.max"), format!("expected 1 or more, found {tasks:?}"), hint);
         }
     }
 }

@@ -32,7 +32,11 @@ impl Validator<'_, '_> {
         };
         let raw_hosts = raw.hosts.as_ref()?;
         if raw_hosts.is_empty() && names.is_empty() {
-            self.report.problem(&path, "expected at least one host", "");
+            self.report.problem(
+                &path,
+                "expected at least one host",
+                "such as `connect-1: { address: 10.0.1.11 }`",
+            );
         }
         let mut hosts = Vec::new();
         for name in &names {

@@ -182,7 +182,8 @@ impl Validator<'_, '_> {
             let here = path.key(name);
             let ip: Option<IpAddr> = address.parse().ok();
             if ip.is_none() {
-                self.report.problem(&here, format!("expected an IP address, found {address:?}"), "");
+                let hint = "where the broker is reached, such as 10.0.9.1; a name is resolved by DNS without being here";
+                self.report.problem(&here, format!("expected an IP address, found {address:?}"), hint);
             }
             let name: Option<Address> = self.name(Some(name), &here);
             match name {
@@ -252,7 +253,8 @@ impl Validator<'_, '_> {
         ];
         let typed = files.iter().filter(|(key, ..)| self.report.tree.get(&path.key(key)).is_some()).count();
         if typed != 1 {
-            self.report.problem(path, "expected exactly one of `pem`, `pkcs12` and `jks`", "");
+            let hint = "`system`, or one file such as { pem: ./kafka-ca.pem }";
+            self.report.problem(path, "expected exactly one of `pem`, `pkcs12` and `jks`", hint);
             return None;
         }
         let (key, format, file) =

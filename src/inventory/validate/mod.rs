@@ -88,7 +88,9 @@ impl Validator<'_, '_> {
     fn control_path(&mut self, text: Option<&str>, path: &Path) -> Option<PathBuf> {
         let text = text?;
         if text.is_empty() || text.contains(|c: char| c.is_control()) {
-            self.report.problem(path, format!("expected the path of a file, found {text:?}"), "");
+            // It may be a secret that stands in the place of its file's path: it is not repeated.
+            let hint = "such as `./kafka-ca.pem`, on one line and without control characters";
+            self.report.problem(path, "expected the path of a file", hint);
             return None;
         }
         let below_home = text.strip_prefix("~/");

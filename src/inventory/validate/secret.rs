@@ -45,7 +45,8 @@ impl Validator<'_, '_> {
         }
         let words = source.command.as_ref()?;
         if words.first().is_none_or(String::is_empty) || words.iter().any(|word| word.contains('\0')) {
-            self.report.problem(&path.key("command"), "expected a program and its arguments", "");
+            let hint = "such as { command: [pass, show, kafka/admin] }";
+            self.report.problem(&path.key("command"), "expected a program and its arguments", hint);
             return None;
         }
         Some(SecretRef::Command(words.clone()))

@@ -98,7 +98,8 @@ impl Validator<'_, '_> {
         match byte_size(text) {
             Some(size) if size >= LEAST_MEMORY => Some(size),
             Some(_) => {
-                self.report.problem(path, format!("expected at least 64M, found {text}"), "");
+                let hint = "a worker with connectors needs more than its program; 512M is the default";
+                self.report.problem(path, format!("expected at least 64M, found {text}"), hint);
                 None
             }
             None => {
@@ -136,8 +137,8 @@ impl Validator<'_, '_> {
             } else if !is_property_name(key) {
                 self.report.problem(
                     &here,
-                    "expected the name of a property: letters, digits, `.`, `_` and `-`",
-                    "",
+                    "expected the name of a property",
+                    "letters, digits, `.`, `_` and `-`, such as `offset.flush.interval.ms`",
                 );
             } else {
                 properties.insert(key.clone(), value.clone());
