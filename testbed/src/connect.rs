@@ -13,6 +13,7 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::http::{self, Answer};
@@ -39,26 +40,11 @@ impl ConnectJvm {
     ///
     /// Errors: the worker's early end or silence, with the last lines of its log.
     pub async fn start(kafka: &Kafka, properties: &[(&str, &str)]) -> Result<Self, Error> {
-        let jars = Jars::ensure().await?;
         let dir = owner::dir("connect")?;
         let port = Port::reserve()?;
         let config = dir.join("worker.properties");
-        let security = kafka.admin_properties(&dir)?;
-        paths::write_private(&config, render(kafka, &jars, &port, &security, properties))?;
-        let log4j = dir.join("log4j2.properties");
-        fs::write(&log4j, java::LOG4J).map_err(Error::file(&log4j))?;
-        let worker = Java {
-            options: vec!["-Xmx1g".to_owned(), format!("-Dlog4j2.configurationFile={}", log4j.display())],
-            main: "org.apache.kafka.connect.cli.ConnectDistributed",
-            args: vec![config.display().to_string()],
-        };
-        let program = Program {
-            program: java::program(),
-            package: java::PACKAGE,
-            args: vec![worker.argument_file(&jars, &dir.join("worker.args"))?],
-            env: Vec::new(),
-            log: dir.join("worker.log"),
-        };
+        paths::write_private(&config, self::properties(kafka, &dir, &port, properties).await?)?;
+        let program = jvm(&dir, &config, &["-Xmx1g"]).await?;
         let mut process = Process::start(&program)?;
         let address = format!("127.0.0.1:{}", port.number());
         let answers = async |_: &str| {
@@ -96,9 +82,39 @@ impl ConnectJvm {
     }
 }
 
-fn render(kafka: &Kafka, jars: &Jars, port: &Port, security: &str, properties: &[(&str, &str)]) -> String {
-    let (listener, plugins) =
-        (format!("http://127.0.0.1:{}", port.number()), jars.plugins.display().to_string());
+/// The JVM worker as a program, with its files in `dir`; `options` are those of the JVM.
+pub async fn jvm(dir: &Path, config: &Path, options: &[&str]) -> Result<Program, Error> {
+    let jars = Jars::ensure().await?;
+    let log4j = dir.join("log4j2.properties");
+    fs::write(&log4j, java::LOG4J).map_err(Error::file(&log4j))?;
+    let mut options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+    options.push(format!("-Dlog4j2.configurationFile={}", log4j.display()));
+    let worker = Java {
+        options,
+        main: "org.apache.kafka.connect.cli.ConnectDistributed",
+        args: vec![config.display().to_string()],
+    };
+    Ok(Program {
+        program: java::program(),
+        package: java::PACKAGE,
+        args: vec![worker.argument_file(&jars, &dir.join("worker.args"))?],
+        env: Vec::new(),
+        log: dir.join("worker.log"),
+    })
+}
+
+/// The properties of a worker that logs in to `kafka` as its admin and listens on `port`; what it trusts is written to
+/// `dir`. `properties` replace the defaults: group `connect`, topics `connect-{configs,offsets,status}`, JSON
+/// converters.
+pub async fn properties(
+    kafka: &Kafka,
+    dir: &Path,
+    port: &Port,
+    properties: &[(&str, &str)],
+) -> Result<String, Error> {
+    let plugins = Jars::ensure().await?.plugins.display().to_string();
+    let security = kafka.admin_properties(dir)?;
+    let listener = format!("http://127.0.0.1:{}", port.number());
     let replication = kafka.brokers().len().min(3).to_string();
     let json = "org.apache.kafka.connect.json.JsonConverter";
     let mut rows = vec![
@@ -127,5 +143,5 @@ fn render(kafka: &Kafka, jars: &Jars, port: &Port, security: &str, properties: &
             writeln!(text, "{prefix}{line}").expect("writing to a string cannot fail");
         }
     }
-    text
+    Ok(text)
 }

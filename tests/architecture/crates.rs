@@ -9,6 +9,7 @@ use crate::source::{Source, read_tree};
 
 /// Crate -> what it uses of this workspace; for building, and for its tests.
 const OURS: &[(&str, &[&str], &[&str])] = &[
+    ("benchmarks", &["kafka-control", "testbed"], &[]),
     ("connect-api", &[], &[]),
     ("connect-testkit", &["connect-api"], &[]),
     ("connect-worker", &["connect-api", "connector-datagen", "connector-file", "kafka-control", "pki"], &[]),
