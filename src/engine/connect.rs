@@ -143,7 +143,14 @@ async fn one(
             (Arc::new(run.connect(&target(spec, ssh)).await?), password)
         }
     };
-    let host: Arc<dyn Host> = Arc::new(RemoteHost::connect(spec.name.clone(), transport, password).await?);
+    let connected = RemoteHost::connect(spec.name.clone(), Arc::clone(&transport), password).await;
+    let host: Arc<dyn Host> = match connected {
+        Ok(host) => Arc::new(host),
+        Err(error) => {
+            transport.close().await;
+            return Err(error.into());
+        }
+    };
     match look(inventory, spec, host.as_ref(), home).await {
         Ok(seen) => Ok((host, seen)),
         Err(error) => {

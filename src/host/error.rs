@@ -20,6 +20,8 @@ pub(crate) enum HostError {
         #[source]
         source: HopError,
     },
+    #[error("{host}: ssh does not accept its configuration: {detail}")]
+    SshConfig { host: HostName, detail: String },
     #[error("{host}: the host key is not known: {detail}")]
     UnknownHostKey { host: HostName, detail: String },
     #[error("{host}: the host key differs from the one that is known: {detail}")]
@@ -101,6 +103,7 @@ impl HostError {
                 | Self::LoginRefused { .. }
                 | Self::ConnectionLost { .. }
                 | Self::WrongAddress { .. }
+                | Self::SshConfig { .. }
                 | Self::Ssh { .. }
         )
     }
@@ -119,9 +122,16 @@ impl HostError {
             Self::Unreachable { .. } => {
                 Some("check address, port, firewall and jump hosts; `ssh -v` to the same address shows more".into())
             }
-            Self::UnknownHostKey { host, .. } => Some(format!(
-                "pin it as `ssh.host_key` of {host} in the inventory, or add it to ~/.ssh/known_hosts after comparing the fingerprint"
-            )),
+            Self::SshConfig { .. } => {
+                Some("correct ~/.ssh/config or what it includes; `ssh -G` to the same address says the same".into())
+            }
+            Self::WrongAddress { source: HopError::JumpLoop { .. }, .. } => {
+                Some("end the loop in ~/.ssh/config: `ProxyJump none` for the first of its jump hosts".into())
+            }
+            Self::UnknownHostKey { .. } => Some(
+                "pin it as `host_key` of the host, or of its entry under `ssh.jump`, or add it to ~/.ssh/known_hosts; \
+                 compare the fingerprint first".into(),
+            ),
             Self::ChangedHostKey { .. } => Some(
                 "if the host was reinstalled, replace the pinned key or run `ssh-keygen -R`; otherwise somebody is in between".into(),
             ),

@@ -28,9 +28,7 @@ impl Forwarded {
 
     fn refusal(&self) -> io::Error {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let reason =
-            log.lines().rev().find_map(|line| line.split_once("open failed: ").map(|(_, reason)| reason));
-        let reason = reason.map_or_else(|| ssh_failure::summary(&log), |reason| reason.trim().to_owned());
+        let reason = ssh_failure::refusal(&log).unwrap_or_else(|| ssh_failure::summary(&log));
         io::Error::new(
             io::ErrorKind::ConnectionRefused,
             format!("the host could not connect to {}: {reason}", self.to),

@@ -15,6 +15,7 @@ mod run_dir;
 mod ssh;
 mod ssh_config;
 mod ssh_failure;
+mod ssh_jump;
 mod transport;
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use super::forward::Forwarded;
 use super::run_dir::RunDir;
 use super::ssh_config::{self, HopError, HopFiles, SshHop, SshTarget};
 use super::ssh_failure::{self, SshFailure};
+use super::ssh_jump::{self, JumpError};
 use super::transport::{Running, Transport, TransportError};
 use super::{HostError, mux};
 use crate::causes::chain;
@@ -40,6 +41,9 @@ const LOGIN_ATTEMPTS: u32 = 6;
 
 /// How often a session is asked for that the server refuses, for servers with a smaller `MaxSessions`.
 const SESSION_ATTEMPTS: u32 = 8;
+
+/// Jump hosts on the way to one host; more are a loop.
+const LONGEST_CHAIN: usize = 8;
 
 /// How long a master without channels stays: long enough between login and first command, short after we are gone.
 const HOST_IDLE_SECONDS: NonZeroUsize = NonZeroUsize::new(5).expect("not zero");
@@ -75,18 +79,23 @@ impl SshRun {
 
     /// Connects to a host, through its jump hosts if it has any.
     pub(crate) async fn connect(self: &Arc<Self>, target: &SshTarget) -> Result<SshTransport, HostError> {
-        let jump = self.jump_master(&target.host, &target.jump).await?;
-        let master = self.login(&target.host, &target.hop, jump, HOST_IDLE_SECONDS).await?;
+        let jumps = self.jumps(target).await?;
+        let jump = self.jump_master(&target.host, &jumps).await?;
+        let master = self.login(&target.host, &target.hop, jump, Role::Host).await?;
         let transport = SshTransport {
             run: Arc::clone(self),
             master: Arc::new(master),
             forwards: Mutex::default(),
             idle: Mutex::new(None),
         };
-        let idle = transport.start(IDLE_LINE).await.map_err(|error| HostError::Unreachable {
-            host: target.host.clone(),
-            detail: format!("the login works, but no command can be started: {}", chain(&error)),
-        })?;
+        let idle = match transport.start(IDLE_LINE).await {
+            Ok(idle) => idle,
+            Err(error) => {
+                transport.close().await;
+                let detail = format!("the login works, but no command can be started: {}", chain(&error));
+                return Err(HostError::Unreachable { host: target.host.clone(), detail });
+            }
+        };
         *transport.idle.lock().await = Some(idle);
         Ok(transport)
     }
@@ -97,6 +106,26 @@ impl SshRun {
             if let Some(master) = slot.lock().await.take() {
                 master.end().await;
             }
+        }
+    }
+
+    /// Every jump host on the way: those of the target, before them those that the user's ssh configuration asks for.
+    async fn jumps(&self, target: &SshTarget) -> Result<Vec<SshHop>, HostError> {
+        let host = &target.host;
+        let mut chain = target.jump.clone();
+        loop {
+            let first = chain.first().unwrap_or(&target.hop);
+            let config = self.write_config(first, None).map_err(|error| error.on(host))?;
+            let before = ssh_jump::asked_for(&config, &first.address).await.map_err(|error| match error {
+                JumpError::Run(source) => HostError::Ssh { host: host.clone(), source },
+                JumpError::Refused(detail) => HostError::SshConfig { host: host.clone(), detail },
+            })?;
+            let Some(next) = before.first() else { return Ok(chain) };
+            if chain.len() + before.len() > LONGEST_CHAIN {
+                let source = HopError::JumpLoop { limit: LONGEST_CHAIN, again: next.address.clone() };
+                return Err(HostError::WrongAddress { host: host.clone(), source });
+            }
+            chain.splice(0..0, before);
         }
     }
 
@@ -117,7 +146,7 @@ impl SshRun {
                 return Ok(Some(Arc::clone(master)));
             }
             let previous = self.jump_master(host, before).await?;
-            let master = Arc::new(self.login(host, last, previous, JUMP_IDLE_SECONDS).await?);
+            let master = Arc::new(self.login(host, last, previous, Role::Jump).await?);
             *slot = Some(Arc::clone(&master));
             Ok(Some(master))
         })
@@ -129,18 +158,15 @@ impl SshRun {
         host: &HostName,
         hop: &SshHop,
         jump: Option<Arc<Master>>,
-        idle: NonZeroUsize,
+        role: Role,
     ) -> Result<Master, HostError> {
-        let config = self.write_config(hop, jump.as_deref()).map_err(|error| match error {
-            ConfigError::Hop(source) => HostError::WrongAddress { host: host.clone(), source },
-            ConfigError::Write { path, source } => HostError::LocalFile { path, source },
-        })?;
+        let config = self.write_config(hop, jump.as_deref()).map_err(|error| error.on(host))?;
         let mut builder = SessionBuilder::default();
         builder
             .config_file(&config)
             .known_hosts_check(KnownHosts::Strict)
             .control_directory(self.dir.path())
-            .control_persist(ControlPersist::IdleFor(idle));
+            .control_persist(ControlPersist::IdleFor(role.idle_seconds()));
         let mut attempt = 1;
         loop {
             let launched = {
@@ -173,8 +199,18 @@ impl SshRun {
                 attempt += 1;
                 continue;
             }
-            let detail =
-                if host.to_string() == hop.address { detail } else { format!("{}: {detail}", hop.address) };
+            let mut detail = match role {
+                Role::Jump => format!("jump host {}: {detail}", hop.address),
+                Role::Host if host.to_string() == hop.address => detail,
+                Role::Host => format!("{}: {detail}", hop.address),
+            };
+            // Whose channel it was, the log does not say; it is told only when nothing has helped.
+            if failure == SshFailure::ClosedEarly
+                && let Some(jump) = &jump
+                && let Some(reason) = jump.last_refusal()
+            {
+                detail += &format!("; the jump host {} says: {reason}", jump.address);
+            }
             let host = host.clone();
             return Err(match failure {
                 SshFailure::UnknownHostKey => HostError::UnknownHostKey { host, detail },
@@ -221,8 +257,33 @@ enum ConfigError {
     },
 }
 
+impl ConfigError {
+    fn on(self, host: &HostName) -> HostError {
+        match self {
+            Self::Hop(source) => HostError::WrongAddress { host: host.clone(), source },
+            Self::Write { path, source } => HostError::LocalFile { path, source },
+        }
+    }
+}
+
 fn write(path: &Path, text: &str) -> Result<(), ConfigError> {
     std::fs::write(path, text).map_err(|source| ConfigError::Write { path: path.to_owned(), source })
+}
+
+/// What a hop is to the run.
+#[derive(Debug, Clone, Copy)]
+enum Role {
+    Jump,
+    Host,
+}
+
+impl Role {
+    fn idle_seconds(self) -> NonZeroUsize {
+        match self {
+            Self::Jump => JUMP_IDLE_SECONDS,
+            Self::Host => HOST_IDLE_SECONDS,
+        }
+    }
 }
 
 /// Doubles from a quarter of a second, with a quarter of jitter so that ten hosts do not come back together.
@@ -246,6 +307,11 @@ impl Master {
     fn last_words(&self) -> String {
         // Without a log there are no last words; the failure itself is reported by the caller.
         ssh_failure::summary(&std::fs::read_to_string(&self.log).unwrap_or_default())
+    }
+
+    /// Why the server last refused to connect further.
+    fn last_refusal(&self) -> Option<String> {
+        ssh_failure::refusal(&std::fs::read_to_string(&self.log).ok()?)
     }
 
     async fn end(&self) {

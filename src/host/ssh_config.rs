@@ -1,8 +1,8 @@
 //! The `ssh_config` that one hop of one run is reached with: pure text.
 //!
 //! Every hop has a file of its own, given with `-F`, so that strict keys, no prompts and time limits hold on jump hosts
-//! too. The user's own configuration comes last: ssh takes the first value it sees, so aliases, agents, jump chains and
-//! hashed known hosts of `~/.ssh/config` work, and cannot loosen what is set here.
+//! too. The user's own configuration comes last: ssh takes the first value it sees, so aliases, agents and hashed known
+//! hosts of `~/.ssh/config` work, and cannot loosen what is set here. Its jump chains become hops, see `ssh_jump.rs`.
 
 use std::path::{Path, PathBuf};
 
@@ -46,6 +46,8 @@ pub(crate) enum HopError {
     Identity(PathBuf),
     #[error("`{0}` is not a host key line")]
     HostKey(String),
+    #[error("it leads through more than {limit} jump hosts, {again} among them")]
+    JumpLoop { limit: usize, again: String },
 }
 
 /// Files that a hop's configuration names.

@@ -44,6 +44,13 @@ pub(super) fn shown_fingerprint(log: &str) -> Option<&str> {
     log.lines().map(|line| line.trim().trim_end_matches('.')).find(|line| line.starts_with("SHA256:"))
 }
 
+/// Why the far end last refused to open a channel: `connect failed: Connection refused`.
+pub(super) fn refusal(log: &str) -> Option<String> {
+    let reason =
+        log.lines().rev().find_map(|line| line.split_once("open failed: ").map(|(_, reason)| reason));
+    reason.map(|reason| reason.trim().to_owned())
+}
+
 /// The log without warnings that explain nothing, on one line, short enough for an error.
 pub(super) fn summary(log: &str) -> String {
     const ADVICE: [&str; 5] =

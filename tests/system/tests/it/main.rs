@@ -8,6 +8,7 @@ mod kafka_control;
 mod lab;
 mod main_job;
 mod programs;
+mod ssh_variants;
 mod stores;
 mod terminal;
 mod testbed;
