@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::interrupt::Signal;
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -21,6 +23,12 @@ pub(crate) enum Exit {
     Locked = 6,
     /// `plan` found changes to make.
     ChangesPending = 7,
+    /// Stopped because the terminal was closed: 128 and the signal's number, as shells have it.
+    HungUp = 129,
+    /// Stopped by Ctrl-C.
+    Interrupted = 130,
+    /// Stopped by SIGTERM.
+    Terminated = 143,
 }
 
 /// The table for `--help` and the docs.
@@ -33,7 +41,18 @@ Exit codes:
   4  a check failed
   5  partly applied: run it again when the cause is gone
   6  another run is under way
-  7  plan: changes are pending";
+  7  plan: changes are pending
+  129, 130, 143  stopped by SIGHUP, Ctrl-C or SIGTERM: run it again to go on";
+
+impl From<Signal> for Exit {
+    fn from(signal: Signal) -> Self {
+        match signal {
+            Signal::HangUp => Self::HungUp,
+            Signal::Interrupt => Self::Interrupted,
+            Signal::Terminate => Self::Terminated,
+        }
+    }
+}
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -76,7 +76,7 @@ impl KafkaAccess {
         };
         let sasl = match login {
             None => None,
-            Some((name, login)) => match ctx.secrets.peek(name, &login.password)? {
+            Some((name, login)) => match ctx.secrets.peek(name, &login.password).await? {
                 Some(password) => Some(sasl(login, password)),
                 None => return Ok(None),
             },

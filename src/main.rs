@@ -12,6 +12,7 @@ mod engine;
 mod exit_code;
 mod host;
 mod image;
+mod interrupt;
 mod inventory;
 mod kafka_access;
 mod kafka_home;
@@ -33,6 +34,7 @@ use tracing_subscriber::EnvFilter;
 
 use cli::Cli;
 use exit_code::Exit;
+use interrupt::Interrupt;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -59,5 +61,23 @@ fn main() -> ExitCode {
             return Exit::Bug.into();
         }
     };
-    runtime.block_on(commands::run(cli)).into()
+    let exit = runtime.block_on(async {
+        let interrupt = match Interrupt::listen() {
+            Ok(interrupt) => interrupt,
+            Err(error) => {
+                report::stderr(&format!("error: cannot take signals: {error}\n"));
+                return Exit::Bug;
+            }
+        };
+        tokio::select! {
+            exit = commands::run(cli, &interrupt) => exit,
+            signal = interrupt.urged() => {
+                report::stderr("stopped at once; run it again: what was done is kept\n");
+                signal.into()
+            }
+        }
+    });
+    // Whoever waits for an answer on the terminal is not waited for.
+    runtime.shutdown_background();
+    exit.into()
 }

@@ -1,22 +1,28 @@
 //! `apply`, `plan` and `smoke`: one survey, one plan, and what each command makes of it.
 
+use std::collections::BTreeSet;
+
 use super::open::{Intent, Run};
 use crate::cli::{ApplyArgs, RunArgs};
 use crate::engine::event::{Event, Failure, FailureKind};
 use crate::engine::{self, apply::Applied, survey::Survey, verify::Verified};
 use crate::exit_code::Exit;
+use crate::interrupt::{Interrupt, Signal};
 use crate::phases::{self, AnyPhase, Severity};
 use crate::plan;
 use crate::report::{self, Outcome, Style};
 
 /// Makes hosts and Kafka as the inventory says.
-pub(crate) async fn apply(args: ApplyArgs) -> Exit {
-    let run = match Run::open("apply", &args.run, Intent::Change).await {
+pub(crate) async fn apply(args: ApplyArgs, interrupt: &Interrupt) -> Exit {
+    let run = match Run::open("apply", &args.run, Intent::Change, interrupt).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };
     let phases = phases::all();
-    let survey = look(&run, &phases).await;
+    let survey = match look(&run, &phases).await {
+        Ok(survey) => survey,
+        Err(signal) => return run.abandon(signal).await,
+    };
     if survey.is_blocked() || !run.failures.is_empty() {
         return finish(run, "apply", &survey, Applied::default(), Verified::default()).await;
     }
@@ -26,18 +32,24 @@ pub(crate) async fn apply(args: ApplyArgs) -> Exit {
         if run.style != Style::Json {
             report::stdout(&plan_text(&survey, &phases));
         }
-        if !args.yes && !report::confirmed("Make these changes?") {
-            report::stderr("nothing was changed\n");
-            run.close().await;
-            return Exit::ChangesPending;
+        if !args.yes {
+            match interrupt.unless(report::confirmed("Make these changes?")).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    report::stderr("nothing was changed\n");
+                    run.close().await;
+                    return Exit::ChangesPending;
+                }
+                Err(signal) => return run.abandon(signal).await,
+            }
         }
         engine::apply::apply(&run.ctx, &phases, &survey, args.run.parallel).await
     };
-    let verified = if applied.failures.is_empty() {
+    let verified = if applied.is_whole() {
         if !applied.done.is_empty() {
             run.ctx.request_probe();
         }
-        engine::verify::verify(&run.ctx, &phases, &run.selection).await
+        engine::verify::verify(&run.ctx, &phases, &run.selection, &applied.verified_phases).await
     } else {
         Verified::default()
     };
@@ -45,13 +57,16 @@ pub(crate) async fn apply(args: ApplyArgs) -> Exit {
 }
 
 /// Shows what `apply` would change.
-pub(crate) async fn plan(args: RunArgs) -> Exit {
-    let run = match Run::open("plan", &args, Intent::Look).await {
+pub(crate) async fn plan(args: RunArgs, interrupt: &Interrupt) -> Exit {
+    let run = match Run::open("plan", &args, Intent::Look, interrupt).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };
     let phases = phases::all();
-    let survey = look(&run, &phases).await;
+    let survey = match look(&run, &phases).await {
+        Ok(survey) => survey,
+        Err(signal) => return run.abandon(signal).await,
+    };
     if run.style == Style::Json || survey.is_blocked() || !run.failures.is_empty() {
         return finish(run, "plan", &survey, Applied::default(), Verified::default()).await;
     }
@@ -61,23 +76,26 @@ pub(crate) async fn plan(args: RunArgs) -> Exit {
 }
 
 /// Checks from outside, with a probe connector.
-pub(crate) async fn smoke(mut args: RunArgs) -> Exit {
+pub(crate) async fn smoke(mut args: RunArgs, interrupt: &Interrupt) -> Exit {
     args.only = vec!["smoke".to_owned()];
-    let run = match Run::open("smoke", &args, Intent::Change).await {
+    let run = match Run::open("smoke", &args, Intent::Change, interrupt).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };
     let phases = phases::all();
     run.ctx.request_probe();
-    let survey = look(&run, &phases).await;
-    let verified = engine::verify::verify(&run.ctx, &phases, &run.selection).await;
+    let survey = match look(&run, &phases).await {
+        Ok(survey) => survey,
+        Err(signal) => return run.abandon(signal).await,
+    };
+    let verified = engine::verify::verify(&run.ctx, &phases, &run.selection, &BTreeSet::new()).await;
     finish(run, "smoke", &survey, Applied::default(), verified).await
 }
 
-async fn look(run: &Run, phases: &[Box<dyn AnyPhase>]) -> Survey {
-    let survey = engine::survey::survey(&run.ctx, phases, &run.selection).await;
+async fn look(run: &Run, phases: &[Box<dyn AnyPhase>]) -> Result<Survey, Signal> {
+    let survey = run.ctx.interrupt.unless(engine::survey::survey(&run.ctx, phases, &run.selection)).await?;
     run.ctx.events.emit(&Event::Planned);
-    survey
+    Ok(survey)
 }
 
 fn plan_text(survey: &Survey, phases: &[Box<dyn AnyPhase>]) -> String {
@@ -102,6 +120,7 @@ async fn finish(
         .findings
         .iter()
         .filter(|finding| finding.severity == Severity::Error)
+        .chain(&applied.verified.findings)
         .chain(&verified.findings)
         .cloned()
         .collect();
@@ -110,10 +129,14 @@ async fn finish(
         .iter()
         .chain(&survey.failures)
         .chain(&applied.failures)
+        .chain(&applied.verified.failures)
         .chain(&verified.failures)
         .cloned()
         .collect();
-    let exit = if !applied.failures.is_empty() {
+    let stopped = run.ctx.interrupt.signal();
+    let exit = if let Some(signal) = stopped {
+        signal.into()
+    } else if !applied.failures.is_empty() || !applied.not_reached.is_empty() {
         Exit::PartlyApplied
     } else if failures.iter().any(|failure| failure.kind == FailureKind::Unreachable) {
         Exit::Unreachable
@@ -124,11 +147,17 @@ async fn finish(
     } else {
         Exit::Done
     };
-    let urls = if exit == Exit::Done { run.pointers() } else { Vec::new() };
+    let urls = match (exit, stopped) {
+        (Exit::Done, _) => run.pointers(),
+        (_, Some(_)) => vec![run.way_on()],
+        _ => Vec::new(),
+    };
+    run.ctx.events.emit(&Event::Ended);
     let outcome = Outcome {
         command,
         cluster: run.ctx.inventory.cluster.as_str(),
         exit,
+        stopped,
         plan: &survey.plan,
         done: &applied.done,
         not_reached: &applied.not_reached,

@@ -6,10 +6,12 @@ use super::open::{Intent, Run};
 use super::refusal::Refusal;
 use crate::cli::DestroyArgs;
 use crate::desired::{host_root, privilege};
-use crate::engine::event::{Failure, FailureKind};
+use crate::engine::event::{Event, Failure, FailureKind};
+use crate::engine::stop::{self, bounded};
 use crate::engine::{self, survey};
 use crate::exit_code::Exit;
 use crate::host::{Command, HostExt};
+use crate::interrupt::Interrupt;
 use crate::phases::{self, PhaseError, Removed, Scope, Scoped};
 use crate::plan::Target;
 use crate::report::{self, Style};
@@ -19,13 +21,13 @@ use crate::shell::quote;
 const STEP: &str = "destroy";
 
 /// Stops the cluster and removes what was made. Without `--yes` nothing is touched.
-pub(crate) async fn destroy(args: DestroyArgs) -> Exit {
+pub(crate) async fn destroy(args: DestroyArgs, interrupt: &Interrupt) -> Exit {
     if !args.yes {
         let refusal = Refusal::new("destroy", &args.run.inventory);
         let message = "destroy removes the workers and everything that provision made";
         return refusal.tell(Exit::Usage, message, Some("add --yes"));
     }
-    let run = match Run::open("destroy", &args.run, Intent::Change).await {
+    let run = match Run::open("destroy", &args.run, Intent::Change, interrupt).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };
@@ -34,8 +36,13 @@ pub(crate) async fn destroy(args: DestroyArgs) -> Exit {
     for failure in &run.failures {
         total.left.push(format!("{}: everything, it could not be reached", failure.target));
     }
+    let mut not_reached: Vec<&str> = Vec::new();
     let is_whole = run.selection.limit.is_empty();
     for phase in phases::all().iter().rev().filter(|phase| run.selection.has_phase(phase.id())) {
+        if interrupt.signal().is_some() {
+            not_reached.push(phase.title());
+            continue;
+        }
         if phase.scope() == Scope::Cluster && !(is_whole && failures.is_empty()) {
             // Workers that still run need their login, their topics and their connectors.
             total.left.push(format!("cluster: {}, since not every worker is stopped", phase.title()));
@@ -44,24 +51,33 @@ pub(crate) async fn destroy(args: DestroyArgs) -> Exit {
         let targets = survey::targets(&run.ctx, phase.as_ref());
         let removals = targets.iter().map(|target| {
             let ctx = &run.ctx;
-            async move { (target, phase.remove(&Scoped { ctx, target }).await) }
+            async move {
+                let at = Scoped { ctx, target };
+                (target, bounded(&at, phase.title(), stop::FOR_A_CHANGE, phase.remove(&at)).await)
+            }
         });
         for (target, outcome) in futures::future::join_all(removals).await {
             match outcome {
-                Ok(part) => {
+                Err(signal) => {
+                    let seconds = stop::FOR_A_CHANGE.as_secs();
+                    let error = PhaseError::CutOff { signal: signal.name(), seconds };
+                    failures.push(engine::failure(target, phase.title(), FailureKind::Apply, &error));
+                }
+                Ok(Ok(part)) => {
                     total.removed.extend(part.removed.into_iter().map(|text| format!("{target}: {text}")));
                     total.left.extend(part.left.into_iter().map(|text| format!("{target}: {text}")));
                 }
-                Err(error) => {
+                Ok(Err(error)) => {
                     failures.push(engine::failure(target, phase.title(), FailureKind::Apply, &error));
                 }
             }
         }
     }
-    if failures.is_empty() && run.selection.has_every_phase() {
+    let stopped = interrupt.signal();
+    if failures.is_empty() && stopped.is_none() && run.selection.has_every_phase() {
         failures.extend(forget(&run).await);
     }
-    if failures.is_empty() && run.selection.is_everything() {
+    if failures.is_empty() && stopped.is_none() && run.selection.is_everything() {
         match run.ctx.home.remove() {
             Ok(()) => total.removed.push(run.ctx.home.folder().display().to_string()),
             Err(error) => {
@@ -70,14 +86,17 @@ pub(crate) async fn destroy(args: DestroyArgs) -> Exit {
         }
     }
     let is_out_of_reach = |failure: &Failure| failure.kind == FailureKind::Unreachable;
-    let exit = if failures.is_empty() {
+    let exit = if let Some(signal) = stopped {
+        signal.into()
+    } else if failures.is_empty() {
         Exit::Done
     } else if total.removed.is_empty() && failures.iter().all(is_out_of_reach) {
         Exit::Unreachable
     } else {
         Exit::PartlyApplied
     };
-    show(&run, &total, &failures, exit);
+    run.ctx.events.emit(&Event::Ended);
+    show(&run, &Destroyed { total, not_reached, failures, exit });
     run.close().await;
     exit
 }
@@ -104,16 +123,27 @@ async fn forget(run: &Run) -> Vec<Failure> {
     futures::future::join_all(removals).await.into_iter().flatten().collect()
 }
 
-fn show(run: &Run, total: &Removed, failures: &[Failure], exit: Exit) {
+/// What came of it.
+struct Destroyed {
+    total: Removed,
+    /// Titles of phases that a wish to stop has left as they were.
+    not_reached: Vec<&'static str>,
+    failures: Vec<Failure>,
+    exit: Exit,
+}
+
+fn show(run: &Run, destroyed: &Destroyed) {
+    let Destroyed { total, not_reached, failures, exit } = destroyed;
     if run.style == Style::Json {
         report::stdout(&format!(
             "{:#}\n",
             json!({
                 "command": "destroy",
                 "cluster": run.ctx.inventory.cluster.as_str(),
-                "exit": exit as u8,
+                "exit": *exit as u8,
                 "removed": total.removed,
                 "left": total.left,
+                "not_reached": not_reached,
                 "failures": report::failure_documents(failures),
             })
         ));
@@ -126,7 +156,13 @@ fn show(run: &Run, total: &Removed, failures: &[Failure], exit: Exit) {
             lines.iter().for_each(|line| text += &format!("  {line}\n"));
         }
     }
-    if total.removed.is_empty() && failures.is_empty() {
+    if !not_reached.is_empty() {
+        text += &format!("Not reached: {}\n", not_reached.join(", "));
+    }
+    if let Some(signal) = run.ctx.interrupt.signal() {
+        let way_on = run.way_on();
+        text += &format!("Stopped by {}.\n  {}  {}\n", signal.name(), way_on.label, way_on.target);
+    } else if total.removed.is_empty() && failures.is_empty() {
         text += "Nothing to remove.\n";
     }
     failures.iter().for_each(|failure| text += &format!("{}\n", report::failure_text(failure)));

@@ -13,16 +13,18 @@ use crate::causes::chain;
 use crate::cli::{InventoryArgs, RunArgs};
 use crate::control::ControlHome;
 use crate::engine::connect::{Connected, connect};
-use crate::engine::event::{Events, Failure};
+use crate::engine::event::{Event, Events, Failure};
 use crate::engine::selection::Selection;
 use crate::exit_code::Exit;
 use crate::host::SshRun;
+use crate::interrupt::{Interrupt, Signal};
 use crate::inventory;
 use crate::inventory::model::{self, HostName, Inventory};
 use crate::kafka_access::KafkaAccess;
 use crate::phases::{self, Context};
 use crate::report::{self, Pointer, Style};
 use crate::secrets::Secrets;
+use crate::shell::quote;
 
 /// An open run. Ends with [`Run::close`].
 pub(crate) struct Run {
@@ -31,6 +33,7 @@ pub(crate) struct Run {
     pub(crate) style: Style,
     /// Hosts that could not be connected.
     pub(crate) failures: Vec<Failure>,
+    refusal: Refusal,
     ssh: Arc<SshRun>,
     /// How the inventory was named on the command line.
     inventory_flag: String,
@@ -58,7 +61,12 @@ pub(super) fn load(args: &InventoryArgs, refusal: Refusal) -> Result<Inventory, 
 
 impl Run {
     /// Opens the run of `command`; what forbids it is told already when this fails.
-    pub(crate) async fn open(command: &'static str, args: &RunArgs, intent: Intent) -> Result<Self, Exit> {
+    pub(crate) async fn open(
+        command: &'static str,
+        args: &RunArgs,
+        intent: Intent,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Exit> {
         let refusal = Refusal::new(command, &args.inventory);
         let inventory = load(&args.inventory, refusal)?;
         let selection = selection(args, &inventory, refusal)?;
@@ -74,8 +82,16 @@ impl Run {
             .map_err(|error| refusal.tell(Exit::CheckFailed, &chain(&error), error.hint().as_deref()))?;
         let wanted: Vec<&model::Host> =
             inventory.hosts.iter().filter(|host| selection.has_host(&host.name)).collect();
-        let Connected { hosts, routes, claimed, failures } =
-            connect(&ssh, &inventory, &wanted, &secrets, &home, &events, args.parallel).await;
+        let connecting = connect(&ssh, &inventory, &wanted, &secrets, &home, &events, args.parallel);
+        let connected = interrupt.unless(connecting).await;
+        let Connected { hosts, routes, claimed, failures } = match connected {
+            Ok(connected) => connected,
+            Err(signal) => {
+                ssh.close().await;
+                events.emit(&Event::Ended);
+                return Err(stopped(refusal, signal));
+            }
+        };
         let ctx = Context {
             hosts,
             routes,
@@ -86,6 +102,7 @@ impl Run {
             worker: args.worker.clone(),
             artifact: OnceCell::new(),
             events,
+            interrupt: interrupt.clone(),
             probe: AtomicBool::new(false),
             inventory,
         };
@@ -93,13 +110,26 @@ impl Run {
             Some(path) => format!("--inventory {}", path.display()),
             None => String::new(),
         };
-        Ok(Self { ctx, selection, style, failures, ssh, inventory_flag, _lock: lock })
+        Ok(Self { ctx, selection, style, failures, refusal, ssh, inventory_flag, _lock: lock })
     }
 
     /// Ends every session in order.
     pub(crate) async fn close(self) {
         futures::future::join_all(self.ctx.hosts.values().map(|host| host.close())).await;
         self.ssh.close().await;
+    }
+
+    /// Closes a run that only looked and that the user wanted to end.
+    pub(crate) async fn abandon(self, signal: Signal) -> Exit {
+        self.ctx.events.emit(&Event::Ended);
+        let exit = stopped(self.refusal, signal);
+        self.close().await;
+        exit
+    }
+
+    /// The command that goes on where this one was stopped.
+    pub(crate) fn way_on(&self) -> Pointer {
+        Pointer { label: "go on".to_owned(), target: command_line() }
     }
 
     /// URLs and next commands of a cluster that stands.
@@ -121,6 +151,18 @@ impl Run {
         pointers.push(command("stop it", format!("provision destroy --yes {flag}")));
         pointers
     }
+}
+
+/// The last words of a run that was stopped before it changed anything.
+fn stopped(refusal: Refusal, signal: Signal) -> Exit {
+    let message = format!("stopped by {}: nothing was changed", signal.name());
+    refusal.tell(signal.into(), &message, Some(&format!("go on with `{}`", command_line())))
+}
+
+/// How this run was called, for a shell.
+fn command_line() -> String {
+    let words = std::env::args_os().skip(1).map(|word| quote(&word.to_string_lossy()));
+    std::iter::once("provision".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
 /// One run of this machine at a time changes a cluster.

@@ -11,6 +11,7 @@ use super::refusal::Refusal;
 use crate::causes::chain;
 use crate::cli::RecordsArgs;
 use crate::exit_code::Exit;
+use crate::interrupt::Interrupt;
 use crate::kafka_access::KafkaAccessError;
 use crate::report;
 
@@ -19,12 +20,16 @@ const FETCH_BYTES: i32 = 4 << 20;
 const FETCH_WAIT: Duration = Duration::from_secs(2);
 
 /// Prints the newest records, oldest first: time, partition, offset, key, value.
-pub(crate) async fn records(args: RecordsArgs) -> Exit {
-    let run = match Run::open("records", &args.run, Intent::Look).await {
+pub(crate) async fn records(args: RecordsArgs, interrupt: &Interrupt) -> Exit {
+    let run = match Run::open("records", &args.run, Intent::Look, interrupt).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };
-    let exit = match newest(&run, &args.topic, args.max).await {
+    let found = match interrupt.unless(newest(&run, &args.topic, args.max)).await {
+        Ok(found) => found,
+        Err(signal) => return run.abandon(signal).await,
+    };
+    let exit = match found {
         Ok(records) => {
             let text: String = records.iter().map(|(partition, record)| line(*partition, record)).collect();
             report::stdout(&text);

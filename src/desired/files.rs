@@ -105,7 +105,11 @@ pub(crate) struct HostFiles {
 }
 
 /// Computes a host's files from the inventory, the secrets and the stores of the control machine. Reads only.
-pub(crate) fn gather(ctx: &Context, host: &dyn Host, artifact: &Artifact) -> Result<HostFiles, PhaseError> {
+pub(crate) async fn gather(
+    ctx: &Context,
+    host: &dyn Host,
+    artifact: &Artifact,
+) -> Result<HostFiles, PhaseError> {
     let layout = Layout::new(ctx, host);
     let runtime = ctx.inventory.runtime;
     let owner = Owner::of(runtime, host);
@@ -117,11 +121,11 @@ pub(crate) fn gather(ctx: &Context, host: &dyn Host, artifact: &Artifact) -> Res
         }
     }
     if ctx.inventory.kafka.security.tls().is_some() {
-        let password = ctx.secrets.peek(STORE_SECRET, &SecretRef::Generated)?;
+        let password = ctx.secrets.peek(STORE_SECRET, &SecretRef::Generated).await?;
         wanted.secret(layout.secret("truststore-password"), password.as_ref());
     }
     if let Some(user) = &ctx.inventory.kafka.user {
-        let password = ctx.secrets.peek(USER_SECRET, &user.login.password)?;
+        let password = ctx.secrets.peek(USER_SECRET, &user.login.password).await?;
         wanted.secret(layout.secret("sasl.jaas.config"), password.map(|p| jaas(&user.login, &p)).as_ref());
     }
     wanted.readable(layout.properties(), Some(properties(ctx, host, &layout).into_bytes()));

@@ -98,7 +98,7 @@ pub(crate) async fn certificates(
         StoreFormat::Jks => StoreKind::Jks,
     };
     let password = match &store.password {
-        Some(origin) => Some(ctx.secrets.get("kafka-truststore", origin)?),
+        Some(origin) => Some(ctx.secrets.get("kafka-truststore", origin).await?),
         None if kind == StoreKind::Pem => None,
         None => Some(SecretString::from("")),
     };

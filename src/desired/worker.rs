@@ -16,7 +16,7 @@ const DIGEST_LABEL: &str = "provision.digest";
 
 /// The worker of `host` as it should run; `None` while what it reads is not made yet.
 pub(crate) async fn service(ctx: &Context, host: &dyn Host) -> Result<Option<Service>, PhaseError> {
-    let wanted = files::gather(ctx, host, ctx.artifact().await?)?;
+    let wanted = files::gather(ctx, host, ctx.artifact().await?).await?;
     if !wanted.undetermined.is_empty() {
         return Ok(None);
     }

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt;
 
 use super::event::{Event, Failure, FailureKind};
+use super::stop::{self, bounded};
 use super::survey::{Survey, targets};
+use super::verify::{Verified, verify_phase};
 use super::{failure, journal};
 use crate::phases::{AnyFacts, AnyPhase, Context, PhaseError, Scoped, Severity};
 use crate::plan::{Change, Target};
@@ -15,12 +17,24 @@ use crate::plan::{Change, Target};
 pub(crate) struct Applied {
     pub(crate) done: Vec<Change>,
     pub(crate) failures: Vec<Failure>,
-    /// Planned, and not reached because something before them failed.
+    /// Planned, and not reached because something before them failed or the user wanted an end.
     pub(crate) not_reached: Vec<Change>,
+    /// What the phases found that looked at their own changes.
+    pub(crate) verified: Verified,
+    /// Phases that have looked at all of their targets.
+    pub(crate) verified_phases: BTreeSet<&'static str>,
 }
 
-/// Executes the plan of `survey`. A failed host is left alone from then on; the others go on. A failed cluster-wide
-/// change ends the run, since later phases build on it.
+impl Applied {
+    /// Whether everything that was planned is made, and right as far as it was looked at.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.failures.is_empty() && self.not_reached.is_empty() && self.verified.failed.is_empty()
+    }
+}
+
+/// Executes the plan of `survey`, each phase being verified where it changed something. A failed host is left alone from
+/// then on; the others go on. A failed cluster-wide change ends the run, since later phases build on it. So does the wish
+/// of the user to stop: what is under way then is finished, or cut off when it takes long.
 pub(crate) async fn apply(
     ctx: &Context,
     phases: &[Box<dyn AnyPhase>],
@@ -35,6 +49,10 @@ pub(crate) async fn apply(
         let mut by_target: BTreeMap<Target, Vec<Change>> = BTreeMap::new();
         for change in survey.plan.changes.iter().filter(|change| change.phase == phase.id()) {
             by_target.entry(change.target.clone()).or_default().push(change.clone());
+        }
+        if ctx.interrupt.signal().is_some() {
+            applied.not_reached.extend(by_target.into_values().flatten());
+            continue;
         }
         if by_target.is_empty() {
             let was_seen = |target: &Target| survey.facts.contains_key(&(phase.id(), target.clone()));
@@ -64,9 +82,13 @@ pub(crate) async fn apply(
             .collect()
             .await;
 
+        let mut changed = Vec::new();
         for (target, Made { done, rest, outcome }) in outcomes {
             if !done.is_empty() {
                 touched.insert(target.clone());
+                if outcome.is_ok() && rest.is_empty() {
+                    changed.push(target.clone());
+                }
             }
             applied.not_reached.extend(rest);
             applied.done.extend(done);
@@ -77,6 +99,15 @@ pub(crate) async fn apply(
                 failed.insert(target);
             }
         }
+        if changed.is_empty() || ctx.interrupt.signal().is_some() {
+            continue;
+        }
+        let verified = verify_phase(ctx, phase.as_ref(), &changed).await;
+        failed.extend(verified.failed.iter().cloned());
+        applied.verified.extend(verified);
+        if targets(ctx, phase.as_ref()).iter().all(|target| changed.contains(target)) {
+            applied.verified_phases.insert(phase.id());
+        }
     }
     applied
 }
@@ -84,7 +115,7 @@ pub(crate) async fn apply(
 /// What came of the changes of one phase on one target.
 struct Made {
     done: Vec<Change>,
-    /// Not reached, because one before them failed.
+    /// Not reached, because one before them failed or the user wanted an end.
     rest: Vec<Change>,
     outcome: Result<(), PhaseError>,
 }
@@ -105,9 +136,10 @@ async fn apply_target(
     let at = Scoped { ctx, target };
     let fresh;
     let facts = if stale {
-        match phase.check(&at).await {
-            Ok(facts) => fresh = facts,
-            Err(error) => return Made { done: Vec::new(), rest: changes, outcome: Err(error) },
+        match ctx.interrupt.unless(phase.check(&at)).await {
+            Ok(Ok(facts)) => fresh = facts,
+            Ok(Err(error)) => return Made { done: Vec::new(), rest: changes, outcome: Err(error) },
+            Err(_stopping) => return Made { done: Vec::new(), rest: changes, outcome: Ok(()) },
         }
         let planned = phase.plan(&at, &fresh);
         if let Some(finding) = planned.findings.into_iter().find(|found| found.severity == Severity::Error) {
@@ -126,9 +158,15 @@ async fn apply_target(
     };
     let mut done = Vec::new();
     let mut rest = changes.into_iter();
-    while let Some(change) = rest.next() {
+    while ctx.interrupt.signal().is_none()
+        && let Some(change) = rest.next()
+    {
         ctx.events.emit(&Event::ChangeStarted { title: phase.title(), change: &change });
-        let outcome = phase.apply(&at, facts, &change).await;
+        let work = phase.apply(&at, facts, &change);
+        let outcome =
+            bounded(&at, &change.subject, stop::FOR_A_CHANGE, work).await.unwrap_or_else(|signal| {
+                Err(PhaseError::CutOff { signal: signal.name(), seconds: stop::FOR_A_CHANGE.as_secs() })
+            });
         let recorded = journal::record(ctx, &change, &outcome).await;
         if outcome.is_err() {
             return Made { done, rest: rest.collect(), outcome };
@@ -139,5 +177,5 @@ async fn apply_target(
         }
         ctx.events.emit(&Event::ChangeDone { change: done.last().expect("it was pushed above") });
     }
-    Made { done, rest: Vec::new(), outcome: Ok(()) }
+    Made { done, rest: rest.collect(), outcome: Ok(()) }
 }

@@ -138,7 +138,7 @@ async fn one(
         Connection::Ssh(ssh) => {
             let password = match &ssh.sudo {
                 Sudo::None | Sudo::Passwordless => None,
-                Sudo::Password(origin) => Some(secrets.get(&format!("sudo-{}", spec.name), origin)?),
+                Sudo::Password(origin) => Some(secrets.get(&format!("sudo-{}", spec.name), origin).await?),
             };
             (Arc::new(run.connect(&target(spec, ssh)).await?), password)
         }

@@ -1,7 +1,9 @@
 //! What happens during a run, as typed values; `report` renders them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::interrupt::Signal;
 use crate::inventory::model::HostName;
 use crate::phases::Finding;
 use crate::plan::{Change, Target};
@@ -50,6 +52,15 @@ pub(crate) enum Event<'a> {
     Verified {
         title: &'a str,
     },
+    /// The user wants an end; what is under way has this long to come to its own.
+    Stopping {
+        target: &'a Target,
+        what: &'a str,
+        signal: Signal,
+        patience: Duration,
+    },
+    /// Nothing more happens; the result is about to be shown.
+    Ended,
 }
 
 /// A target that failed, with everything a person needs to act.

@@ -5,6 +5,7 @@ pub(crate) mod connect;
 pub(crate) mod event;
 pub(crate) mod journal;
 pub(crate) mod selection;
+pub(crate) mod stop;
 pub(crate) mod survey;
 pub(crate) mod verify;
 

@@ -91,5 +91,7 @@ impl Host for FakeHost {
         Err(std::io::Error::new(std::io::ErrorKind::ConnectionRefused, format!("nothing listens on {to}")))
     }
 
+    async fn settled(&self) {}
+
     async fn close(&self) {}
 }

@@ -193,6 +193,9 @@ pub(crate) trait Host: Send + Sync {
     /// Opens a TCP stream from the host to `to`, as the host sees the network.
     async fn connect(&self, to: &Endpoint) -> std::io::Result<BoxedStream>;
 
+    /// Waits until no script of [`OnDisconnect::Finish`] runs that this session has started.
+    async fn settled(&self);
+
     /// Ends the session in order; nothing of ours runs on the host afterwards.
     async fn close(&self);
 }

@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use kafka_control::{BoxedStream, Endpoint};
 use secrecy::SecretString;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::Semaphore;
+use tokio::sync::{RwLock, Semaphore};
 
 use super::protocol::{self, Elevation};
 use super::transport::{Running, Transport, TransportError};
-use super::{Command, Host, HostError, HostFacts, Output, Privilege, Stdin, Sudo, facts};
+use super::{Command, Host, HostError, HostFacts, OnDisconnect, Output, Privilege, Stdin, Sudo, facts};
 use crate::inventory::model::HostName;
 
 /// What one command may print before it is cut off; a host that floods us does not fill our memory.
@@ -29,6 +29,8 @@ pub(crate) struct RemoteHost {
     sudo: Sudo,
     /// Bounds the commands that run at the same time (`MaxSessions` of sshd).
     commands: Semaphore,
+    /// Held for reading by scripts that must come to their end.
+    finishing: RwLock<()>,
 }
 
 impl RemoteHost {
@@ -42,6 +44,7 @@ impl RemoteHost {
     ) -> Result<Self, HostError> {
         let mut host = Self {
             commands: Semaphore::new(transport.parallel_commands()),
+            finishing: RwLock::default(),
             name,
             transport,
             facts: HostFacts::default(),
@@ -127,6 +130,10 @@ impl Host for RemoteHost {
         let header = protocol::header(password, &command.script, payload.len(), command.on_disconnect);
         let line = protocol::command_line(elevation, command.timeout);
 
+        let _finishing = match command.on_disconnect {
+            OnDisconnect::Finish => Some(self.finishing.read().await),
+            OnDisconnect::End => None,
+        };
         let _running = self.commands.acquire().await.expect("the semaphore is never closed");
         let started = Instant::now();
         let running = self.transport.start(&line).await.map_err(|error| self.lost(command, error))?;
@@ -175,6 +182,10 @@ impl Host for RemoteHost {
 
     async fn connect(&self, to: &Endpoint) -> std::io::Result<BoxedStream> {
         self.transport.connect(to).await
+    }
+
+    async fn settled(&self) {
+        drop(self.finishing.write().await);
     }
 
     async fn close(&self) {

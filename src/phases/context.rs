@@ -14,6 +14,7 @@ use crate::control::ControlHome;
 use crate::desired;
 use crate::engine::event::Events;
 use crate::host::Host;
+use crate::interrupt::Interrupt;
 use crate::inventory::model::{self, HostName, Inventory};
 use crate::kafka_access::KafkaAccess;
 use crate::plan::Target;
@@ -39,6 +40,8 @@ pub(crate) struct Context {
     pub(crate) artifact: OnceCell<Artifact>,
     /// Progress towards the user.
     pub(crate) events: Events,
+    /// Whether the user wants the run to stop.
+    pub(crate) interrupt: Interrupt,
     /// Whether `smoke` carries records end to end.
     pub(crate) probe: AtomicBool,
 }

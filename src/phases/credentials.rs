@@ -58,7 +58,7 @@ impl Phase for Credentials {
             let missing = if user.acls == AclPolicy::Create { rights } else { Vec::new() };
             return Ok(CredentialFacts::Seen { login: LoginState::NotTried, exists: Some(false), missing });
         };
-        let login = match at.ctx.secrets.peek(USER_SECRET, &user.login.password)? {
+        let login = match at.ctx.secrets.peek(USER_SECRET, &user.login.password).await? {
             None => LoginState::NotTried,
             Some(password) => try_login(at, user, password).await?,
         };
@@ -261,7 +261,7 @@ fn still_refused() -> String {
 
 /// Whether the user can log in, within the time that brokers may lag.
 async fn login_works(at: &Scoped<'_>, user: &ConnectUser) -> Result<bool, PhaseError> {
-    let password = at.ctx.secrets.get(USER_SECRET, &user.login.password)?;
+    let password = at.ctx.secrets.get(USER_SECRET, &user.login.password).await?;
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while try_login(at, user, password.clone()).await? != LoginState::Works {
         if tokio::time::Instant::now() >= deadline {
@@ -325,7 +325,7 @@ async fn without_granted(
     if missing.is_empty() || login != LoginState::Works {
         return Ok(missing);
     }
-    let password = at.ctx.secrets.get(USER_SECRET, &user.login.password)?;
+    let password = at.ctx.secrets.get(USER_SECRET, &user.login.password).await?;
     let client = kafka_access::client(at.ctx, Some(kafka_access::sasl(&user.login, password))).await?;
     let names: Vec<&str> = missing
         .iter()
@@ -354,7 +354,7 @@ async fn without_granted(
 }
 
 async fn upsert(at: &Scoped<'_>, admin: &Client, user: &ConnectUser) -> Result<(), PhaseError> {
-    let password = at.ctx.secrets.get_or_draw(USER_SECRET, &user.login.password)?;
+    let password = at.ctx.secrets.get_or_draw(USER_SECRET, &user.login.password).await?;
     let salt = rand::random::<[u8; 32]>().to_vec();
     let credential = ScramCredential::new(ScramMechanism::Sha512, &password, MAX_ITERATIONS, salt)
         .map_err(|error| PhaseError::make("SCRAM credential", error))?;

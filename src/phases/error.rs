@@ -23,6 +23,9 @@ pub(crate) enum PhaseError {
     Authority(#[from] ClusterAuthorityError),
     #[error("{place}: {message}")]
     Refused { place: String, message: String, hint: Option<String>, tail: Vec<String> },
+    /// The user wanted an end, and this did not come to its own in time.
+    #[error("cut off {seconds} s after {signal}")]
+    CutOff { signal: &'static str, seconds: u64 },
     #[error("cannot make the {what}")]
     Make {
         what: String,
@@ -58,6 +61,7 @@ impl PhaseError {
             Self::WorkerBuild(error) => error.hint(),
             Self::Authority(error) => error.hint(),
             Self::Refused { hint, .. } => hint.clone(),
+            Self::CutOff { .. } => Some("the next run looks again and does the rest".to_owned()),
             Self::Make { .. } => None,
         }
     }

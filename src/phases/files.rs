@@ -33,7 +33,7 @@ impl Phase for Files {
 
     async fn check(&self, at: &Scoped<'_>) -> Result<FileFacts, PhaseError> {
         let host = at.host().as_ref();
-        let wanted = gather(at.ctx, host, at.ctx.artifact().await?)?;
+        let wanted = gather(at.ctx, host, at.ctx.artifact().await?).await?;
         let directories = wanted.directories.iter().map(|directory| directory.path.as_str());
         let files = wanted.files.iter().map(|file| file.path.as_str());
         let undetermined = wanted.undetermined.iter().map(String::as_str);

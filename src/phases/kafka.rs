@@ -52,7 +52,7 @@ impl Phase for Kafka {
     async fn check(&self, at: &Scoped<'_>) -> Result<KafkaFacts, PhaseError> {
         let Some(managed) = managed_here(at) else { return Ok(KafkaFacts(None)) };
         let layout = layout(at, managed);
-        let material = existing_material(at, managed)?;
+        let material = existing_material(at, managed).await?;
         let answer = at.host().check(&look(managed, &layout)).await?;
         let fields = Fields::parse(&answer);
         let found = Found::read(&fields);
@@ -101,7 +101,7 @@ impl Phase for Kafka {
             return Ok(kafka_home::bring(at.host().as_ref()).await?);
         }
         let layout = layout(at, managed);
-        let material = make_material(at, managed)?;
+        let material = make_material(at, managed).await?;
         // Looked for again: the jars and Java may have come since the facts were taken.
         let found = kafka_home::find(at.host().as_ref(), managed.home.as_deref()).await?;
         let (files, program) = wanted(at, managed, &layout, &material, &found).ok_or_else(|| {
@@ -221,10 +221,10 @@ fn look(managed: &ManagedKafka, layout: &Layout) -> Command {
 }
 
 /// What goes into the node's files, if all of it was made before.
-fn existing_material(at: &Scoped<'_>, managed: &ManagedKafka) -> Result<Option<Material>, PhaseError> {
+async fn existing_material(at: &Scoped<'_>, managed: &ManagedKafka) -> Result<Option<Material>, PhaseError> {
     let now = OffsetDateTime::now_utc();
     let home = &at.ctx.home;
-    let Some(admin_password) = at.ctx.secrets.peek(ADMIN_SECRET, &admin(at).password)? else {
+    let Some(admin_password) = at.ctx.secrets.peek(ADMIN_SECRET, &admin(at).password).await? else {
         return Ok(None);
     };
     let Some(authority) = authority::load(home, now).map_err(authority_error)? else { return Ok(None) };
@@ -235,10 +235,10 @@ fn existing_material(at: &Scoped<'_>, managed: &ManagedKafka) -> Result<Option<M
 }
 
 /// The same, made where it is missing.
-fn make_material(at: &Scoped<'_>, managed: &ManagedKafka) -> Result<Material, PhaseError> {
+async fn make_material(at: &Scoped<'_>, managed: &ManagedKafka) -> Result<Material, PhaseError> {
     let now = OffsetDateTime::now_utc();
     let home = &at.ctx.home;
-    let admin_password = at.ctx.secrets.get_or_draw(ADMIN_SECRET, &admin(at).password)?;
+    let admin_password = at.ctx.secrets.get_or_draw(ADMIN_SECRET, &admin(at).password).await?;
     let cluster = &at.inventory().cluster;
     let authority = authority::load_or_create(home, cluster, now).map_err(authority_error)?;
     let sans = broker::sans(at.inventory(), managed);

@@ -1,7 +1,8 @@
 //! Smoke: does it really work? Asked from the control machine through each host's session, and from inside each host.
 //!
 //! Every run looks at REST, plugins, metrics and task states. A run that changed something, and `provision smoke`, also
-//! carries records end to end with a probe connector, which is removed again.
+//! carries records end to end with a probe connector, which is removed again. One that a killed run has left is found by
+//! its name and removed by the next.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::standing::{self, Standing};
 
 /// A series that every worker exports, whatever runs on it.
 const METRIC: &str = "kafka_connect_connect_worker_metrics_task_count";
+const LEFTOVER: &str = "probe connector of a run that was killed";
 const PROBE: &str = "provision-probe";
 const PROBE_CLASS: &str = "io.confluent.kafka.connect.datagen.DatagenConnector";
 /// How many records of the probe must arrive.
@@ -34,22 +36,37 @@ pub(crate) struct Smoke;
 
 #[async_trait]
 impl Phase for Smoke {
-    type Facts = ();
+    /// Whether a probe is there, of a run that was killed.
+    type Facts = bool;
 
     const ID: &'static str = "smoke";
     const TITLE: &'static str = "Smoke checks";
     const SCOPE: Scope = Scope::Cluster;
 
-    async fn check(&self, _at: &Scoped<'_>) -> Result<(), PhaseError> {
-        Ok(())
+    async fn check(&self, at: &Scoped<'_>) -> Result<bool, PhaseError> {
+        for host in at.ctx.hosts.values() {
+            let rest = RestClient::new(host.as_ref(), at.ctx.rest_endpoint(host.name()));
+            match standing::status(&rest, PROBE).await {
+                Ok(Some(_)) => return Ok(true),
+                Ok(None) => break,
+                // No worker there, or none yet.
+                Err(_unanswered) => {}
+            }
+        }
+        // What is wrong with Kafka is told by the phases that need it.
+        let Ok(Some(admin)) = at.ctx.kafka.look(at.ctx).await else { return Ok(false) };
+        Ok(matches!(admin.topic(&probe_topic(at.inventory())).await, Ok(Some(_))))
     }
 
-    fn plan(&self, _at: &Scoped<'_>, _facts: &()) -> Planned {
-        Planned::default()
+    fn plan(&self, at: &Scoped<'_>, is_left: &bool) -> Planned {
+        let leftover = is_left.then(|| Change::remove(Self::ID, at.target, LEFTOVER));
+        Planned { changes: leftover.into_iter().collect(), findings: Vec::new() }
     }
 
-    async fn apply(&self, _at: &Scoped<'_>, _facts: &(), _change: &Change) -> Result<(), PhaseError> {
-        unreachable!("a phase that only looks plans no change")
+    async fn apply(&self, at: &Scoped<'_>, _: &bool, _: &Change) -> Result<(), PhaseError> {
+        let Some(host) = at.ctx.hosts.values().next() else { return Ok(()) };
+        let rest = RestClient::new(host.as_ref(), at.ctx.rest_endpoint(host.name()));
+        remove(at, &rest, PROBE, &probe_topic(at.inventory())).await
     }
 
     async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
@@ -182,9 +199,10 @@ async fn probe(at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
     let topic = probe_topic(at.inventory());
     // One name, so that what an interrupted run left is found and removed.
     remove(at, &rest, PROBE, &topic).await?;
-    let outcome = carry(at, &rest, PROBE, &topic).await;
+    let outcome = at.ctx.interrupt.unless(carry(at, &rest, PROBE, &topic)).await;
     let removed = remove(at, &rest, PROBE, &topic).await;
-    let findings = outcome?;
+    let findings =
+        outcome.unwrap_or_else(|signal| Err(PhaseError::CutOff { signal: signal.name(), seconds: 0 }))?;
     removed?;
     Ok(findings)
 }

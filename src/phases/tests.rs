@@ -19,6 +19,7 @@ use crate::desired::worker;
 use crate::engine::event::{Event, Events, Reporter};
 use crate::host::Host;
 use crate::host::fake::{FakeHost, said};
+use crate::interrupt::Interrupt;
 use crate::inventory;
 use crate::inventory::model::Runtime;
 use crate::kafka_access::KafkaAccess;
@@ -59,6 +60,7 @@ fn context(host: Arc<FakeHost>, folder: &Path) -> Context {
         worker: Some(static_program(folder)),
         artifact: OnceCell::new(),
         events: Events::new(Arc::new(Silent)),
+        interrupt: Interrupt::never(),
         probe: AtomicBool::new(false),
         inventory,
     }

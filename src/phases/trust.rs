@@ -69,7 +69,7 @@ impl Phase for Trust {
         // A system's bundle always holds some that have ended.
         let ending = if tls.trust == TrustSource::System { Vec::new() } else { ending };
         let total = certificates.len();
-        Ok(TrustFacts::Seen { ending, total, now, stores_current: stores_hold(at, &certificates)? })
+        Ok(TrustFacts::Seen { ending, total, now, stores_current: stores_hold(at, &certificates).await? })
     }
 
     fn plan(&self, at: &Scoped<'_>, facts: &TrustFacts) -> Planned {
@@ -111,10 +111,10 @@ impl Phase for Trust {
         }
         let tls = at.inventory().kafka.security.tls().expect("stores are planned with TLS only");
         let certificates = certificates(at, &tls.trust).await?;
-        if stores_hold(at, &certificates)? {
+        if stores_hold(at, &certificates).await? {
             return Ok(());
         }
-        let password = at.ctx.secrets.get_or_draw(STORE_SECRET, &SecretRef::Generated)?;
+        let password = at.ctx.secrets.get_or_draw(STORE_SECRET, &SecretRef::Generated).await?;
         for kind in [StoreKind::Pem, StoreKind::Pkcs12, StoreKind::Jks] {
             let bytes = pki::write_truststore(kind, &certificates, &password)
                 .map_err(|error| PhaseError::make(STORES, error))?;
@@ -136,8 +136,10 @@ async fn certificates(
 }
 
 /// Whether all three stores are there and hold exactly these certificates.
-fn stores_hold(at: &Scoped<'_>, certificates: &[CertificateDer<'_>]) -> Result<bool, PhaseError> {
-    let Some(password) = at.ctx.secrets.peek(STORE_SECRET, &SecretRef::Generated)? else { return Ok(false) };
+async fn stores_hold(at: &Scoped<'_>, certificates: &[CertificateDer<'_>]) -> Result<bool, PhaseError> {
+    let Some(password) = at.ctx.secrets.peek(STORE_SECRET, &SecretRef::Generated).await? else {
+        return Ok(false);
+    };
     for kind in [StoreKind::Pem, StoreKind::Pkcs12, StoreKind::Jks] {
         if !store_holds(&at.ctx.home, kind, &password, certificates)? {
             return Ok(false);

@@ -11,6 +11,7 @@ pub(crate) enum Action {
     Create,
     Update,
     Restart,
+    Remove,
 }
 
 /// What the change interrupts while it is made.
@@ -83,6 +84,12 @@ impl Change {
             reversal: Reversal::Restore,
             ..Self::create(phase, target, subject)
         }
+    }
+
+    /// A removal of what nobody needs, which is not taken back.
+    pub(crate) fn remove(phase: &'static str, target: &Target, subject: impl Into<String>) -> Self {
+        Self { action: Action::Remove, ..Self::create(phase, target, subject) }
+            .irreversible("nothing rests on it")
     }
 
     pub(crate) fn disrupting(mut self, disruption: Disruption) -> Self {

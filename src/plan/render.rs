@@ -37,6 +37,7 @@ fn line(change: &Change, width: usize) -> String {
         Action::Create => '+',
         Action::Update => '~',
         Action::Restart => '*',
+        Action::Remove => '-',
     };
     let mut line = format!("{sign} {:width$}  {}", change.target.to_string(), change.subject);
     if !change.fields.is_empty() {

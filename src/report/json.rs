@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Outcome;
 use crate::engine::event::{Failure, FailureKind};
+use crate::interrupt::Signal;
 use crate::phases::{Finding, Severity};
 
 /// The document that `--json` prints: what was planned, done, found and failed, and the exit code.
@@ -12,6 +13,7 @@ pub(crate) fn envelope(outcome: &Outcome<'_>) -> Value {
         "command": outcome.command,
         "cluster": outcome.cluster,
         "exit": outcome.exit as u8,
+        "stopped": outcome.stopped.map(Signal::name),
         "plan": {
             "hash": outcome.plan.hash(),
             "changes": outcome.plan.changes,

@@ -28,6 +28,7 @@ pub(super) fn line(event: &Event<'_>) -> Option<String> {
     match event {
         Event::HostConnecting { .. }
         | Event::Planned
+        | Event::Ended
         | Event::VerifyStarted { .. }
         // A line says that a change began: the next one, or a failure, says how it ended.
         | Event::ChangeDone { .. } => None,
@@ -41,6 +42,12 @@ pub(super) fn line(event: &Event<'_>) -> Option<String> {
         Event::Found { finding } => Some(format!("{}: not as it should be", finding.place)),
         Event::Failed { failure } => Some(format!("{}: {}: failed", failure.target, failure.step)),
         Event::Verified { title } => Some(format!("{title}: verified")),
+        Event::Stopping { target, what, signal, patience } => Some(format!(
+            "{target}: {}: {what} may take {} s to its end, an installation of packages longer; a second one stops at \
+             once",
+            signal.name(),
+            patience.as_secs()
+        )),
     }
 }
 

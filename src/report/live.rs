@@ -47,7 +47,7 @@ impl Reporter for Live {
             Event::HostConnecting { host } => self.say(host.as_str(), "connecting"),
             Event::HostConnected { host } => self.say(host.as_str(), "connected"),
             Event::SurveyStarted { .. } => self.say("cluster", "looking at hosts and Kafka"),
-            Event::Planned => {
+            Event::Planned | Event::Ended => {
                 let mut bars = self.bars.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 for (_, bar) in bars.drain() {
                     bar.finish_and_clear();
@@ -62,6 +62,7 @@ impl Reporter for Live {
             Event::PhaseUnchanged { .. }
             | Event::Found { .. }
             | Event::Failed { .. }
+            | Event::Stopping { .. }
             | Event::Verified { .. } => {
                 if let Some(text) = lines::line(event) {
                     self.keep(&text);

@@ -64,11 +64,16 @@ pub(crate) fn stderr(text: &str) {
 }
 
 /// Asks for a yes on a terminal; elsewhere nobody could answer, and a pipeline means what it says.
-pub(crate) fn confirmed(question: &str) -> bool {
+///
+/// Dropping it leaves a thread behind that waits for the answer, until the program ends.
+pub(crate) async fn confirmed(question: &str) -> bool {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return true;
     }
     stderr(&format!("\n{question} [y/N] "));
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).map(|_| answer)
+    });
+    matches!(answer.await, Ok(Ok(answer)) if matches!(answer.trim(), "y" | "Y" | "yes"))
 }

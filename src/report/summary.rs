@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::lines;
 use crate::engine::event::Failure;
 use crate::exit_code::Exit;
+use crate::interrupt::Signal;
 use crate::phases::Finding;
 use crate::plan::{Change, Plan};
 
@@ -22,6 +23,8 @@ pub(crate) struct Outcome<'a> {
     pub(crate) command: &'static str,
     pub(crate) cluster: &'a str,
     pub(crate) exit: Exit,
+    /// The signal with which the user ended the run.
+    pub(crate) stopped: Option<Signal>,
     pub(crate) plan: &'a Plan,
     pub(crate) done: &'a [Change],
     pub(crate) not_reached: &'a [Change],
@@ -29,6 +32,16 @@ pub(crate) struct Outcome<'a> {
     pub(crate) failures: &'a [Failure],
     /// URLs and next commands.
     pub(crate) urls: &'a [Pointer],
+}
+
+fn changes(out: &mut String, title: &str, changes: &[Change]) {
+    if changes.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{title}:");
+    for change in changes {
+        let _ = writeln!(out, "  {}: {}", change.target, change.subject);
+    }
 }
 
 /// The summary for people. Ends with a newline.
@@ -40,21 +53,20 @@ pub(crate) fn summary(outcome: &Outcome<'_>) -> String {
     for failure in outcome.failures {
         let _ = writeln!(out, "{}", lines::failed(failure));
     }
-    if !outcome.not_reached.is_empty() {
-        out.push_str("\nNot reached:\n");
-        for change in outcome.not_reached {
-            let _ = writeln!(out, "  {}: {}", change.target, change.subject);
-        }
+    if outcome.stopped.is_some() {
+        changes(&mut out, "Done", outcome.done);
     }
+    changes(&mut out, "Not reached", outcome.not_reached);
     for warning in &outcome.plan.warnings {
         let _ = writeln!(out, "warning: {warning}");
     }
     let changed = outcome.done.len();
     let noun = if changed == 1 { "change" } else { "changes" };
-    let verdict = match outcome.exit {
-        Exit::Done => "is as the inventory says",
-        Exit::PartlyApplied => "is partly applied; run it again when the cause is gone",
-        _ => "is not as the inventory says",
+    let verdict = match (outcome.exit, outcome.stopped) {
+        (_, Some(signal)) => format!("was left where {} stopped the run", signal.name()),
+        (Exit::Done, _) => "is as the inventory says".to_owned(),
+        (Exit::PartlyApplied, _) => "is partly applied; run it again when the cause is gone".to_owned(),
+        _ => "is not as the inventory says".to_owned(),
     };
     let _ = writeln!(out, "\nCluster {} {verdict}: {changed} {noun} made.", outcome.cluster);
     if !outcome.urls.is_empty() {
