@@ -83,6 +83,8 @@ pub(crate) fn librdkafka(
             // Room for some batches, not the 64 MiB per partition of librdkafka's default.
             config.set("queued.max.messages.kbytes", "16384");
             config.set("queued.min.messages", "20000");
+            // A task that has caught up with so little must not wait a second, the default, for more.
+            config.set("fetch.queue.backoff.ms", "5");
         }
     }
     config.set("log.connection.close", "false");
