@@ -41,8 +41,16 @@ pub(crate) trait Group: Sync {
 pub(crate) struct Bench {
     pub(crate) rounds: usize,
     pub(crate) scale: Scale,
+    pub(crate) peers: Peers,
     /// The folder of the programs that are measured.
     pub(crate) programs: PathBuf,
+}
+
+/// Whether the peers are measured, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peers {
+    Measured,
+    LeftOut,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use clap::Parser;
 
-use crate::bench::{Bench, Group, Scale, Section};
+use crate::bench::{Bench, Group, Peers, Scale, Section};
 use crate::report::{Outcome, say};
 
 /// Every chapter, in the order of the page.
@@ -48,6 +48,12 @@ struct Arguments {
     /// nothing, no target is judged and no page is written unless `--page` is given.
     #[arg(long)]
     quick: bool,
+    /// Leave the peers out, for work on our own programs. Comparing targets are not met then.
+    #[arg(long)]
+    ours: bool,
+    /// Where the built programs are that are measured, in place of building them.
+    #[arg(long, value_name = "FOLDER")]
+    programs: Option<PathBuf>,
     /// The page to bring up to date.
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
@@ -56,11 +62,18 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let chosen = choose(&arguments)?;
+    let chosen = choose(&arguments.section, &arguments.names)?;
     let scale = if arguments.quick { Scale::Quick } else { Scale::Full };
-    let page = arguments.page.or_else(|| (scale == Scale::Full).then(report::default_page));
+    let page =
+        arguments.page.or_else(|| (scale == Scale::Full && !arguments.ours).then(report::default_page));
     let rounds = if arguments.quick { 1 } else { arguments.rounds.max(1) };
-    let bench = Bench { rounds, scale, programs: programs::ensure(scale).await? };
+    let programs = match (arguments.programs, scale) {
+        (Some(folder), _) => folder,
+        (None, Scale::Quick) => programs::beside()?,
+        (None, Scale::Full) => programs::build().await?,
+    };
+    let peers = if arguments.ours { Peers::LeftOut } else { Peers::Measured };
+    let bench = Bench { rounds, scale, peers, programs };
 
     let (mut has_failed, mut has_missed) = (false, false);
     for (section, groups) in chosen {
@@ -89,22 +102,24 @@ async fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// The chapters and groups that were asked for.
-fn choose(arguments: &Arguments) -> anyhow::Result<Vec<(&'static Section, Vec<&'static dyn Group>)>> {
-    let is_chosen = |section: &&Section| arguments.section == "all" || arguments.section == section.id;
+fn choose(
+    section: &str,
+    names: &[String],
+) -> anyhow::Result<Vec<(&'static Section, Vec<&'static dyn Group>)>> {
+    let is_chosen = |known: &&Section| section == "all" || section == known.id;
     let sections: Vec<&Section> = SECTIONS.iter().filter(is_chosen).collect();
-    ensure!(!sections.is_empty(), "no section {}: there are {}", arguments.section, {
+    ensure!(!sections.is_empty(), "no section {section}: there are {}", {
         SECTIONS.iter().map(|section| section.id).collect::<Vec<_>>().join(", ")
     });
     let all = || sections.iter().flat_map(|section| section.groups.iter().copied());
-    for name in &arguments.names {
+    for name in names {
         all().find(|group| group.name() == name).with_context(|| {
-            let names: Vec<&str> = all().map(|group| group.name()).collect();
-            format!("no group {name}: there are {}", names.join(", "))
+            let known: Vec<&str> = all().map(|group| group.name()).collect();
+            format!("no group {name}: there are {}", known.join(", "))
         })?;
     }
-    let wanted = |group: &&'static dyn Group| {
-        arguments.names.is_empty() || arguments.names.iter().any(|name| name == group.name())
-    };
+    let wanted =
+        |group: &&'static dyn Group| names.is_empty() || names.iter().any(|name| name == group.name());
     let chosen = sections.iter().map(|section| (*section, section.groups.iter().copied().filter(wanted)));
     Ok(chosen.map(|(section, groups)| (section, groups.collect())).collect())
 }

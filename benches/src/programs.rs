@@ -7,19 +7,21 @@ use std::process::Stdio;
 use anyhow::{Context, ensure};
 use tokio::process::Command;
 
-use crate::bench::{Scale, workspace};
+use crate::bench::workspace;
 use crate::report::say;
 
 /// How the worker is built for its image: lines of `KEY="VALUE"`.
 const SHIPPED: &str = include_str!("../../worker/static.env");
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// The folder of the built programs: built now, or those beside this one for a quick look.
-pub(crate) async fn ensure(scale: Scale) -> anyhow::Result<PathBuf> {
-    if scale == Scale::Quick {
-        let own = env::current_exe().context("where this program is")?;
-        return Ok(own.parent().context("a program lies in a folder")?.to_owned());
-    }
+/// The folder of this very program.
+pub(crate) fn beside() -> anyhow::Result<PathBuf> {
+    let own = env::current_exe().context("where this program is")?;
+    Ok(own.parent().context("a program lies in a folder")?.to_owned())
+}
+
+/// Builds the programs and returns their folder.
+pub(crate) async fn build() -> anyhow::Result<PathBuf> {
     say("building connect-worker and provision as they are shipped");
     let target_dir = workspace().join("target");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -1,5 +1,6 @@
 //! A million lines from a file into a topic, and from a topic into a file.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -22,7 +23,6 @@ const LINE_BYTES: usize = 98;
 const PAUSE: Duration = Duration::from_millis(3);
 /// The topic that every sink reads.
 const SUPPLY: &str = "supply";
-const SUBJECTS: [Subject; 3] = [Subject::Ours, Subject::Jvm(&jvm::DEFAULTS), Subject::Jvm(&jvm::TUNED)];
 
 pub(crate) struct Files;
 
@@ -39,87 +39,114 @@ impl Group for Files {
     fn method(&self) -> String {
         "One broker, plaintext, one task, one partition, `StringConverter`. Source: from the `POST` of the connector until \
          the topic's high watermark is at the last record. Sink: from the `POST` until the file holds the last byte; every \
-         sink reads the same topic, which the JVM worker filled at its defaults. All three workers run from the beginning \
-         and take turns; the first turn of each does not count, so the JVM has compiled what it will. Processor time is \
-         that of the worker's process alone, within the same span. The SHA-256 of every topic and of every file equals \
-         that of the input.\n"
+         sink reads the same topic, which the JVM worker filled at its defaults. Each round starts new workers and gives \
+         each of them two turns: the first million after the start, as after every deployment, and a later one, when the \
+         JVM has compiled what it will. Processor time is that of the worker's process alone, within the same span. The \
+         SHA-256 of every topic and of every file equals that of the input.\n"
             .to_owned()
     }
 
     async fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Figure>> {
         let kafka = Kafka::start(KafkaSpec::default()).await?;
         let ground = Ground::lay(&kafka, bench.scaled(1_000_000, 2_000))?;
-        let mut workers = Vec::new();
-        for (index, subject) in SUBJECTS.into_iter().enumerate() {
-            let mut worker = Worker::launch(bench, subject, &kafka, &format!("files-{index}"), &[]).await?;
-            worker.ready().await?;
-            workers.push(worker);
-        }
-        let (mut sources, mut sinks) = (Measured::default(), Measured::default());
-        fill_supply(&ground, &workers[1]).await?;
-        for round in 0..=bench.rounds {
-            for (index, worker) in workers.iter().enumerate() {
-                let id = format!("{index}-{round}");
-                for (way, span) in [
-                    (&mut sources, source(&ground, worker, &id).await?),
-                    (&mut sinks, sink(&ground, worker, &id).await?),
-                ] {
-                    if round > 0 {
-                        way.rows[index].0.push(ground.lines as f64 / span.wall.as_secs_f64());
-                        way.cpu[index].0.push(span.cpu.as_secs_f64());
+        fill_supply(bench, &ground, &kafka).await?;
+        let subjects = bench.subjects(&[&jvm::DEFAULTS, &jvm::TUNED]);
+        let mut measured = vec![Measured::default(); subjects.len()];
+        for round in 0..bench.rounds {
+            let mut workers = Vec::new();
+            for (index, subject) in subjects.iter().enumerate() {
+                let group = format!("files-{index}-{round}");
+                workers.push(Worker::launch(bench, *subject, &kafka, &group, &[]).await?);
+            }
+            for worker in &mut workers {
+                worker.ready().await?;
+            }
+            for (turn, when) in TURNS.into_iter().enumerate() {
+                for (index, worker) in workers.iter().enumerate() {
+                    let id = format!("{index}-{round}-{turn}");
+                    let spans = [source(&ground, worker, &id).await?, sink(&ground, worker, &id).await?];
+                    let name = subjects[index].name();
+                    say(&format!(
+                        "  round {round}, {}, {name}: source {}, sink {}",
+                        when, spans[0], spans[1]
+                    ));
+                    for (way, span) in spans.iter().enumerate() {
+                        let rate = ground.lines as f64 / span.wall.as_secs_f64();
+                        measured[index].rows[way][turn].0.push(rate);
+                        measured[index].cpu[way][turn].0.push(span.cpu.as_secs_f64());
                     }
-                    let name = SUBJECTS[index].name();
-                    say(&format!("  round {round}, {name}: {:.3?}, CPU {:.2?}", span.wall, span.cpu));
                 }
             }
-        }
-        let mut memory = Vec::new();
-        for worker in &workers {
-            memory.push(Samples(vec![stat::megabytes(worker.pid()?, "VmHWM")?]));
-        }
-        for worker in workers {
-            worker.stop().await?;
+            for (index, worker) in workers.into_iter().enumerate() {
+                measured[index].memory.0.push(stat::megabytes(worker.pid()?, "VmHWM")?);
+                worker.stop().await?;
+            }
         }
         kafka.stop().await?;
-        let rows = |name: &str, samples, factor| {
-            figure(&format!("{name}, rows/s"), Unit::PerSecond, samples, vec![Target::TimesMore(factor)])
-        };
-        let cpu = |name: &str, samples| {
-            figure(
-                &format!("{name}, processor time"),
-                Unit::CpuSeconds,
-                samples,
-                vec![Target::TimesLess(8.0)],
-            )
-        };
-        Ok(vec![
-            rows("source", sources.rows, 5.0),
-            cpu("source", sources.cpu),
-            rows("sink", sinks.rows, 3.0),
-            cpu("sink", sinks.cpu),
-            figure("most RSS over all of it", Unit::Megabytes, memory.try_into().unwrap_or_default(), vec![]),
-        ])
+        let mut figures = Vec::new();
+        for (way, (name, factor)) in [("source", 5.0), ("sink", 3.0)].into_iter().enumerate() {
+            for (turn, when) in TURNS.into_iter().enumerate() {
+                let rows = measured.iter().map(|measured| measured.rows[way][turn].clone());
+                let cpu = measured.iter().map(|measured| measured.cpu[way][turn].clone());
+                let more = vec![Target::TimesMore(factor)];
+                let less = vec![Target::TimesLess(8.0)];
+                figures.push(figure(
+                    &format!("{name}, rows/s, {when}"),
+                    Unit::PerSecond,
+                    &subjects,
+                    rows,
+                    more,
+                ));
+                figures.push(figure(
+                    &format!("{name}, processor time, {when}"),
+                    Unit::CpuSeconds,
+                    &subjects,
+                    cpu,
+                    less,
+                ));
+            }
+        }
+        let memory = measured.iter().map(|measured| measured.memory.clone());
+        figures.push(figure("most RSS over all of it", Unit::Megabytes, &subjects, memory, vec![]));
+        Ok(figures)
     }
 }
 
-fn figure(name: &str, unit: Unit, samples: [Samples; 3], targets: Vec<Target>) -> Figure {
-    let [ours, theirs @ ..] = samples;
-    let peers = SUBJECTS[1..].iter().zip(theirs);
+/// When a worker is measured.
+const TURNS: [&str; 2] = ["first million", "later million"];
+
+/// A figure whose samples are in the order of the subjects, ours first.
+fn figure(
+    name: &str,
+    unit: Unit,
+    subjects: &[Subject],
+    mut samples: impl Iterator<Item = Samples>,
+    targets: Vec<Target>,
+) -> Figure {
+    let ours = samples.next().unwrap_or_default();
+    let peers = subjects[1..].iter().zip(samples);
     let peers = peers.map(|(subject, samples)| Peer { name: subject.name().to_owned(), samples }).collect();
     Figure { name: name.to_owned(), unit, ours, peers, targets }
 }
 
-/// In the order of [`SUBJECTS`].
-#[derive(Default)]
+/// What came of one worker: source and sink, each in its turns.
+#[derive(Clone, Default)]
 struct Measured {
-    rows: [Samples; 3],
-    cpu: [Samples; 3],
+    rows: [[Samples; 2]; 2],
+    cpu: [[Samples; 2]; 2],
+    memory: Samples,
 }
 
 /// What one turn took.
 struct Span {
     wall: Duration,
     cpu: Duration,
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} s with {:.2} s of processor time", self.wall.as_secs_f64(), self.cpu.as_secs_f64())
+    }
 }
 
 /// What every turn stands on.
@@ -161,12 +188,14 @@ impl Ground {
     }
 }
 
-/// The records that all sinks read, as the JVM worker writes them.
-async fn fill_supply(ground: &Ground, worker: &Worker) -> anyhow::Result<()> {
+/// The records that all sinks read, as the JVM worker writes them at its defaults.
+async fn fill_supply(bench: &Bench, ground: &Ground, kafka: &Kafka) -> anyhow::Result<()> {
     ground.topics.create(SUPPLY).await?;
-    worker.call("POST", "/connectors", &source_config("supply", &ground.input, SUPPLY).to_string()).await?;
+    let mut worker = Worker::launch(bench, Subject::Jvm(&jvm::DEFAULTS), kafka, SUPPLY, &[]).await?;
+    worker.ready().await?;
+    worker.call("POST", "/connectors", &source_config(SUPPLY, &ground.input, SUPPLY).to_string()).await?;
     ground.topics.filled(SUPPLY, ground.lines as u64).await?;
-    remove(worker, "supply").await?;
+    worker.stop().await?;
     ground.check_topic(SUPPLY).await
 }
 

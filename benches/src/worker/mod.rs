@@ -1,7 +1,9 @@
 //! `connect-worker` beside the JVM worker of Apache Kafka, on the same brokers with the same data.
 
 mod datagen;
+mod failover;
 mod files;
+mod image;
 mod jvm;
 mod start;
 mod subject;
@@ -12,7 +14,7 @@ use crate::machine::first_line;
 
 pub(crate) const SECTION: Section = Section {
     id: "worker",
-    groups: &[&start::Start, &files::Files, &datagen::Datagen],
+    groups: &[&start::Start, &files::Files, &datagen::Datagen, &failover::Failover, &image::Image],
     versions: || Box::pin(async { versions() }),
 };
 

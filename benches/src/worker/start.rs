@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use testbed::kafka::{Kafka, KafkaSpec, Security};
 
 use super::jvm;
-use super::subject::{Subject, Worker};
-use crate::bench::{Bench, Group};
+use super::subject::Worker;
+use crate::bench::{Bench, Group, Peers};
 use crate::figure::{Figure, Peer, Samples, Target, Unit};
 use crate::report::say;
 use crate::stat;
@@ -41,11 +41,15 @@ impl Group for Start {
         let memory_after = bench.scaled(Duration::from_secs(60), Duration::from_millis(100));
         let secure = measure_on(bench, &kafka, Some(memory_after)).await?;
         kafka.stop().await?;
+        let peers = |samples: Samples| match bench.peers {
+            Peers::Measured => vec![Peer { name: jvm::DEFAULTS.name.to_owned(), samples }],
+            Peers::LeftOut => vec![],
+        };
         let started = |place: &str, [ours, theirs]: [Samples; 2]| Figure {
             name: format!("exec → first 200 on `/`, {place}"),
             unit: Unit::Seconds,
             ours,
-            peers: vec![Peer { name: jvm::DEFAULTS.name.to_owned(), samples: theirs }],
+            peers: peers(theirs),
             targets: vec![Target::AtMost(0.3), Target::TimesLess(40.0)],
         };
         let [ours, theirs] = secure.memory;
@@ -56,7 +60,7 @@ impl Group for Start {
                 name: "RSS 60 s after the start, three brokers, SASL_SSL".to_owned(),
                 unit: Unit::Megabytes,
                 ours,
-                peers: vec![Peer { name: jvm::DEFAULTS.name.to_owned(), samples: theirs }],
+                peers: peers(theirs),
                 targets: vec![Target::AtMost(25.0), Target::TimesLess(20.0)],
             },
         ])
@@ -77,19 +81,22 @@ async fn measure_on(
 ) -> anyhow::Result<Measured> {
     let mut measured = Measured::default();
     for round in 0..=bench.rounds {
-        for (index, subject) in [Subject::Ours, Subject::Jvm(&jvm::DEFAULTS)].into_iter().enumerate() {
-            let group = format!("start-{index}");
-            let mut worker = Worker::launch(bench, subject, kafka, &group, &[]).await?;
+        let mut workers = Vec::new();
+        for (index, subject) in bench.subjects(&[&jvm::DEFAULTS]).into_iter().enumerate() {
+            let mut worker = Worker::launch(bench, subject, kafka, &format!("start-{index}"), &[]).await?;
             let ready = worker.ready().await?.as_secs_f64();
             say(&format!("  round {round}, {}: ready after {ready:.3} s", subject.name()));
             if round > 0 {
                 measured.ready[index].0.push(ready);
-                if let Some(after) = memory_after {
-                    tokio::time::sleep(after.saturating_sub(Duration::from_secs_f64(ready))).await;
-                    let megabytes = stat::megabytes(worker.pid()?, "VmRSS")?;
-                    say(&format!("  round {round}, {}: {megabytes:.1} MB", subject.name()));
-                    measured.memory[index].0.push(megabytes);
-                }
+            }
+            workers.push((index, subject, worker));
+        }
+        for (index, subject, worker) in workers {
+            if let Some(after) = memory_after.filter(|_| round > 0) {
+                tokio::time::sleep(after.saturating_sub(worker.age())).await;
+                let megabytes = stat::megabytes(worker.pid()?, "VmRSS")?;
+                say(&format!("  round {round}, {}: {megabytes:.1} MB", subject.name()));
+                measured.memory[index].0.push(megabytes);
             }
             worker.stop().await?;
         }

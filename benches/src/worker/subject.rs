@@ -7,11 +7,11 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 use testbed::kafka::Kafka;
 use testbed::ports::Port;
-use testbed::process::{Process, Program};
+use testbed::process::{Process, Program, Signal};
 use testbed::{connect, http, owner};
 
 use super::jvm::Tuning;
-use crate::bench::Bench;
+use crate::bench::{Bench, Peers};
 use crate::stat;
 
 /// For whatever a worker does; the JVM's is slow to start.
@@ -36,6 +36,14 @@ impl Subject {
             Self::Ours => "connect-worker",
             Self::Jvm(tuning) => tuning.name,
         }
+    }
+}
+
+impl Bench {
+    /// Ours, and the peers if they are measured.
+    pub(crate) fn subjects(&self, tunings: &[&'static Tuning]) -> Vec<Subject> {
+        let peers = tunings.iter().filter(|_| self.peers == Peers::Measured);
+        std::iter::once(Subject::Ours).chain(peers.map(|tuning| Subject::Jvm(tuning))).collect()
     }
 }
 
@@ -86,6 +94,11 @@ impl Worker {
         Ok(Self { process: Process::start(&program)?, port, began })
     }
 
+    /// How long ago it was launched.
+    pub(crate) fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     /// Waits for the first 200 on `/`; how long after its launch that was.
     pub(crate) async fn ready(&mut self) -> anyhow::Result<Duration> {
         loop {
@@ -105,6 +118,10 @@ impl Worker {
     /// `HOST:PORT` of its REST interface, which is its name in the group, too.
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port.number())
+    }
+
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal);
     }
 
     pub(crate) fn pid(&self) -> anyhow::Result<u32> {
