@@ -1,7 +1,7 @@
 //! `FileStreamSink`: one line per record.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
@@ -94,12 +94,28 @@ impl Output {
                 Err(error) => break Err(error),
             }
         };
+        if let (Self::File(file), Err(_)) = (&*self, &result) {
+            written -= take_back(file, &lines[..written])?;
+        }
         lines.drain(..written);
         if let Self::Stdout = self {
             io::stdout().lock().flush()?;
         }
         result
     }
+}
+
+/// Cuts off the half line that a failed write has left at the end of a file, so that whoever writes next, this task or
+/// its successor, begins a line. Returns the number of bytes that are gone from the end of `written`.
+fn take_back(mut file: &File, written: &[u8]) -> io::Result<usize> {
+    let torn = written.len() - written.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let metadata = file.metadata()?;
+    // A pipe or a device gives nothing back, and what another task has appended meanwhile is not ours to cut off.
+    if torn == 0 || !metadata.is_file() || file.stream_position()? != metadata.len() {
+        return Ok(0);
+    }
+    file.set_len(metadata.len() - torn as u64)?;
+    Ok(torn)
 }
 
 /// Writes each batch in one go. Nothing stays behind in a buffer after a successful `put`, as with Java's, whose
