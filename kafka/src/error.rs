@@ -121,6 +121,33 @@ impl Error {
         }
     }
 
+    /// Whether this is what one gets while Kafka, or the way to it, is down: nothing is wrong with the request, and time
+    /// may help.
+    pub fn is_out_of_reach(&self) -> bool {
+        match self {
+            Self::Login(error) => error.is_transient(),
+            Self::Wire { source: WireError::Closed | WireError::TimedOut(_) | WireError::Io(_), .. } => true,
+            Self::Deadline { source, .. } => source.is_out_of_reach(),
+            Self::Refused { refusal, .. } => matches!(
+                refusal.code,
+                ResponseError::CoordinatorNotAvailable
+                    | ResponseError::CoordinatorLoadInProgress
+                    | ResponseError::NotCoordinator
+                    | ResponseError::LeaderNotAvailable
+                    | ResponseError::NotLeaderOrFollower
+                    | ResponseError::NotController
+                    | ResponseError::BrokerNotAvailable
+                    | ResponseError::RequestTimedOut
+                    | ResponseError::NotEnoughReplicas
+            ),
+            Self::NoBootstrap
+            | Self::Wire { .. }
+            | Self::Unsupported { .. }
+            | Self::Incomplete { .. }
+            | Self::Records(_) => false,
+        }
+    }
+
     /// Kafka's error code, when the broker answered with one; also of the last attempt before a deadline.
     pub fn code(&self) -> Option<ResponseError> {
         match self {

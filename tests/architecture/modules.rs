@@ -141,6 +141,7 @@ const WORKER: Table = &[
             "plugins",
             "storage::cluster_state",
             "storage::config_store",
+            "storage::offset_store",
             "storage::status_store",
             "worker",
         ],
@@ -151,7 +152,18 @@ const WORKER: Table = &[
     ("plugins", &["config", "names"]),
     ("rest", &["build_info", "config", "herder", "metrics", "names", "plugins"]),
     ("storage", &["config", "names"]),
-    ("worker", &["config", "metrics", "names", "plugins", "storage::offset_store", "storage::status_store"]),
+    (
+        "worker",
+        &[
+            "config",
+            "membership::session",
+            "metrics",
+            "names",
+            "plugins",
+            "storage::offset_store",
+            "storage::status_store",
+        ],
+    ),
 ];
 
 /// What stands behind a port, or knows a byte layout, and the only modules that may name it.

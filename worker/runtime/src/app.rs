@@ -24,6 +24,7 @@ use crate::herder::stage::StageCell;
 use crate::membership::assignor::Configured;
 use crate::membership::member::{GroupView, MemberHandle, Settings};
 use crate::membership::protocol::MemberMetadata;
+use crate::membership::session::Session;
 use crate::metrics::registry::Registry;
 use crate::names::{ConnectorName, TaskId};
 use crate::rest::forward::RestPublisher;
@@ -86,6 +87,8 @@ pub(crate) async fn run(
     };
     let registry = Registry::new(client_id.clone());
     let (herder, herder_seen) = watch::channel::<Option<Arc<dyn Herder>>>(None);
+    // REST says what the worker waits for, also before there is a herder.
+    let stage = StageCell::new("connecting to Kafka");
     let servers = TaskTracker::new();
     let servers_end = CancellationToken::new();
     for socket in sockets {
@@ -94,7 +97,7 @@ pub(crate) async fn run(
         }
         servers.spawn(server::serve(
             socket,
-            routes::router(Api::new(herder_seen.clone())),
+            routes::router(Api::new(herder_seen.clone(), stage.clone())),
             servers_end.clone(),
         ));
     }
@@ -106,7 +109,8 @@ pub(crate) async fn run(
     }
     servers.close();
 
-    let result = work(config, tasks, &advertised, client_id, registry, herder, shutdown).await;
+    let beginning = Beginning { config, tasks, advertised, client_id, registry, herder, stage };
+    let result = work(beginning, shutdown).await;
     servers_end.cancel();
     if tokio::time::timeout(REST_GRACE, servers.wait()).await.is_err() {
         tracing::warn!("requests in progress are cut off");
@@ -114,35 +118,42 @@ pub(crate) async fn run(
     result
 }
 
-async fn work(
+/// What there is before Kafka answers.
+struct Beginning {
     config: Arc<WorkerConfig>,
     tasks: Handle,
-    advertised: &str,
+    /// `host:port`.
+    advertised: String,
     client_id: String,
     registry: Registry,
     herder: watch::Sender<Option<Arc<dyn Herder>>>,
-    shutdown: CancellationToken,
-) -> Result<(), AppError> {
+    stage: StageCell,
+}
+
+async fn work(beginning: Beginning, shutdown: CancellationToken) -> Result<(), AppError> {
+    let Beginning { config, tasks, advertised, client_id, registry, herder, stage } = beginning;
     let client = wire_client(&config, client_id)?;
     let Some(cluster_id) = until(&shutdown, cluster_id(&client)).await else { return Ok(()) };
     tracing::info!(cluster_id, "connected to Kafka");
 
-    // The stores exist before they are filled, so that REST can say what it waits for.
-    let stage = StageCell::new("making sure that the internal topics exist");
-    let partitions = match until(&shutdown, internal_topics::prepare(&client, &config)).await {
+    stage.begin("making sure that the internal topics exist");
+    let partitions = match until(&shutdown, prepared_topics(&client, &config)).await {
         Some(prepared) => prepared?,
         None => return Ok(()),
     };
     let stores = Stores::open(&config, partitions, &client)?;
     let (requests, request_inbox) = mpsc::channel(256);
     let (is_ready, ready_seen) = watch::channel(false);
+    let session = Session::new(config.membership.session_timeout);
     let distributed = DistributedHerder {
         cluster_id,
         config: config.clone(),
         configs: stores.configs.clone(),
         statuses: stores.statuses.clone(),
+        offsets: stores.offsets.clone(),
         requests,
         stage: stage.clone(),
+        session: session.clone(),
         is_ready: ready_seen,
     };
     herder.send_replace(Some(Arc::new(distributed)));
@@ -153,7 +164,7 @@ async fn work(
         None => return Ok(()),
     }
     let advertised_url = format!("http://{advertised}/");
-    let identity = Identity { worker_id: advertised.to_owned(), generation: Arc::new(AtomicI32::new(-1)) };
+    let identity = Identity { worker_id: advertised, generation: Arc::new(AtomicI32::new(-1)) };
     let (events, runners) = mpsc::unbounded_channel();
     let worker = Worker::new(Surroundings {
         config: config.clone(),
@@ -161,12 +172,13 @@ async fn work(
         offsets: stores.offsets.clone(),
         registry: registry.clone(),
         identity: identity.clone(),
+        session: session.clone(),
         events,
         runtime: tasks,
     });
     let membership = &config.membership;
     let settings = Settings {
-        session_timeout: membership.session_timeout,
+        session: session.clone(),
         heartbeat_interval: membership.heartbeat_interval,
         rebalance_timeout: membership.rebalance_timeout,
         group_id: config.group_id.clone(),
@@ -180,6 +192,7 @@ async fn work(
         statuses: stores.statuses.clone(),
         worker,
         member,
+        session,
         publisher: Arc::new(RestPublisher),
         identity,
         advertised_url,
@@ -228,7 +241,9 @@ impl Stores {
         ] {
             settings.insert(key.to_owned(), value.to_owned());
         }
-        let producer = client::librdkafka(ClientKind::Producer, &settings).map_err(AppError::Clients)?;
+        let mut producer = client::librdkafka(ClientKind::Producer, &settings).map_err(AppError::Clients)?;
+        // A topic that somebody deleted must not come back as one of the brokers' making.
+        producer.set("allow.auto.create.topics", "false");
         let producer: rdkafka::producer::FutureProducer = producer.create().map_err(AppError::Producer)?;
         let open = |topic: &str, partitions: i32, name: &str, fold: Arc<dyn Fold>| {
             let mut settings = internal_settings(config);
@@ -289,6 +304,25 @@ fn wire_client(config: &WorkerConfig, client_id: String) -> Result<Client, AppEr
     settings.client_id = client_id;
     settings.request_timeout = config.request_timeout.max(Duration::from_secs(1));
     Ok(Client::new(settings, Arc::new(TcpDial::default())))
+}
+
+/// Tries until Kafka answers. Errors: what waiting cannot help.
+async fn prepared_topics(
+    client: &Client,
+    config: &WorkerConfig,
+) -> Result<internal_topics::Partitions, TopicError> {
+    loop {
+        match internal_topics::prepare(client, config).await {
+            Err(error) if error.is_out_of_reach() => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "Kafka cannot be reached any more, trying again"
+                );
+                tokio::time::sleep(CONNECT_RETRY).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 /// Asks until Kafka answers.

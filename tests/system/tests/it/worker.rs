@@ -3,6 +3,7 @@
 mod compatibility;
 mod configuration;
 mod failover;
+mod faults;
 mod lifecycle;
 
 use std::fs;
@@ -66,25 +67,34 @@ fn properties(kafka: &Kafka, folder: &std::path::Path, rest: u16, metrics: u16, 
 impl Worker {
     /// Starts a worker and waits until it is healthy.
     async fn start(kafka: &Kafka, extra: &str) -> Self {
+        let mut worker = Self::launch(kafka, extra, &[]);
+        let address = worker.id();
+        let healthy = async |_: &str| {
+            let answer = http::request(&address, "GET", "/health", "").await.ok();
+            Ok(answer.filter(|answer| answer.status == 200).map(drop))
+        };
+        worker.process.until("the worker is healthy", SOON, healthy).await.unwrap();
+        worker
+    }
+
+    /// Starts a worker and waits for nothing. `before`: the words of a command that ends in running what follows.
+    fn launch(kafka: &Kafka, extra: &str, before: &[&str]) -> Self {
         let folder = testbed::owner::dir("worker").unwrap();
         let (rest, metrics) = (Port::reserve().unwrap(), Port::reserve().unwrap());
         let text = properties(kafka, &folder, rest.number(), metrics.number(), extra);
         let file = folder.join("worker.properties");
         fs::write(&file, text).unwrap();
-        let mut process = Process::start(&Program {
-            program: programs::connect_worker(),
+        let worker = programs::connect_worker().display().to_string();
+        let mut words: Vec<String> = before.iter().map(|word| (*word).to_owned()).collect();
+        words.extend([worker, "distributed".to_owned(), "--config".to_owned(), file.display().to_string()]);
+        let process = Process::start(&Program {
+            program: words.remove(0).into(),
             package: "",
-            args: vec!["distributed".to_owned(), "--config".to_owned(), file.display().to_string()],
+            args: words,
             env: vec![("CONNECT_LOG".to_owned(), "debug".to_owned())],
             log: folder.join("worker.log"),
         })
         .unwrap();
-        let address = format!("127.0.0.1:{}", rest.number());
-        let healthy = async |_: &str| {
-            let answer = http::request(&address, "GET", "/health", "").await.ok();
-            Ok(answer.filter(|answer| answer.status == 200).map(drop))
-        };
-        process.until("the worker is healthy", SOON, healthy).await.unwrap();
         Self { process, folder, rest, metrics }
     }
 

@@ -22,6 +22,7 @@ use crate::herder::restart_plan;
 use crate::herder::stage::StageCell;
 use crate::herder::{ConnectorKind, ConnectorStatus, RestartScope, task_configs};
 use crate::membership::member::{Assigned, GroupEvent, JoinId, MemberHandle, Owners};
+use crate::membership::session::Session;
 use crate::metrics::group::GroupMetrics;
 use crate::names::{ConnectorName, RawConfig, State, Status, TaskId};
 use crate::plugins::connector_config::ConnectorSettings;
@@ -51,6 +52,7 @@ pub(crate) struct Parts {
     pub(crate) statuses: StatusStore,
     pub(crate) worker: Worker,
     pub(crate) member: MemberHandle,
+    pub(crate) session: Session,
     pub(crate) publisher: Arc<dyn TaskPublisher>,
     pub(crate) identity: Identity,
     pub(crate) advertised_url: String,
@@ -144,6 +146,9 @@ impl Actor {
             }
             GroupEvent::Lost => {
                 tracing::warn!("lost the group, stopping all work before joining again");
+                // Others may have taken it over: nothing that is said or queued here counts any more.
+                self.parts.worker.mute();
+                self.parts.configs.discard_unwritten();
                 self.rejoin().await;
             }
             GroupEvent::Failed(source) => {
@@ -183,6 +188,9 @@ impl Actor {
         }
         self.parts.worker.stop_tasks(&tasks, true).await;
         self.parts.worker.stop_connectors(&connectors, true).await;
+        if !self.parts.session.is_alive() {
+            return;
+        }
         if tokio::time::timeout(FLUSH_TIMEOUT, self.parts.statuses.flush()).await.is_err() {
             tracing::warn!("not all statuses were written in time");
         }
@@ -411,6 +419,10 @@ impl Actor {
         }
         let Some(current) = &self.current else { return };
         if current.owners.is_some() {
+            if !self.parts.session.is_alive() {
+                self.parts.worker.ask_again_later(&name, PLAN_RETRY);
+                return;
+            }
             if let Err(error) = self.parts.configs.put_tasks(&name, tasks).await {
                 tracing::error!(connector = %name, error = &error as &dyn std::error::Error, "could not store task configs, trying again");
                 self.parts.worker.ask_again_later(&name, PLAN_RETRY);

@@ -16,37 +16,67 @@ use crate::herder::{
     ConnectorInfo, ConnectorKind, ConnectorStatus, Existing, Health, Herder, HerderError, Put, RestartScope,
     TaskInfo,
 };
+use crate::membership::session::Session;
 use crate::names::{ConnectorName, RawConfig, Status, TargetState, TaskId};
 use crate::plugins::validate::{self, Judgement};
 use crate::storage::cluster_state::ClusterState;
 use crate::storage::config_store::ConfigStore;
+use crate::storage::offset_store::OffsetStore;
 use crate::storage::status_store::StatusStore;
 
 /// For one operation.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
+/// For a sign of life.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct DistributedHerder {
     pub(crate) cluster_id: String,
     pub(crate) config: Arc<WorkerConfig>,
     pub(crate) configs: ConfigStore,
     pub(crate) statuses: StatusStore,
+    pub(crate) offsets: OffsetStore,
     pub(crate) requests: mpsc::Sender<Request>,
     pub(crate) stage: StageCell,
+    pub(crate) session: Session,
     /// True once the worker takes part in the group.
     pub(crate) is_ready: watch::Receiver<bool>,
 }
 
 impl DistributedHerder {
     async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, HerderError> {
+        self.ask_for(REQUEST_TIMEOUT, request).await
+    }
+
+    async fn ask_for<T>(
+        &self,
+        limit: Duration,
+        request: impl FnOnce(Answer<T>) -> Request,
+    ) -> Result<T, HerderError> {
         let (answer, answered) = oneshot::channel();
         let asked = async {
             self.requests.send(request(answer)).await.map_err(|_| HerderError::ShuttingDown)?;
             answered.await.map_err(|_| HerderError::ShuttingDown)?
         };
-        match tokio::time::timeout(REQUEST_TIMEOUT, asked).await {
+        match tokio::time::timeout(limit, asked).await {
             Ok(result) => result,
             Err(_) => Err(HerderError::TimedOut { stage: self.stage.summary() }),
         }
+    }
+
+    /// What is missing, as far as it shows without asking the herder.
+    fn visible_fault(&self) -> Option<String> {
+        if let Some(silence) = self.session.silence() {
+            return Some(format!(
+                "The coordinator of group {} has confirmed this worker's membership {} s ago for the last time, and a \
+                 session lasts {} ms. {}",
+                self.config.group_id,
+                silence.as_secs(),
+                self.session.timeout().as_millis(),
+                self.stage.summary()
+            ));
+        }
+        let stores = [self.configs.fault(), self.statuses.fault(), self.offsets.fault()];
+        stores.into_iter().flatten().next().map(|fault| format!("{fault}."))
     }
 
     /// Looks at the cluster once the replay at start is over.
@@ -90,13 +120,15 @@ impl Herder for DistributedHerder {
 
     async fn health(&self) -> Health {
         if !*self.is_ready.borrow() {
-            return Health::Starting;
+            return Health::Starting { details: self.stage.summary() };
         }
-        if self.requests.is_closed() { Health::Unhealthy } else { Health::Healthy }
-    }
-
-    fn stage(&self) -> String {
-        self.stage.summary()
+        if let Some(details) = self.visible_fault() {
+            return Health::Unhealthy { details };
+        }
+        match self.ask_for(HEALTH_TIMEOUT, |answer| Request::Ping { answer }).await {
+            Ok(()) => Health::Healthy,
+            Err(_) => Health::Unhealthy { details: self.stage.summary() },
+        }
     }
 
     async fn connectors(&self) -> Result<Vec<ConnectorName>, HerderError> {

@@ -47,12 +47,20 @@ pub(crate) struct ConnectorStatus {
 /// A task and its raw config.
 pub(crate) type TaskInfo = (TaskId, Arc<RawConfig>);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What can be said of this worker as a member of its group.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Health {
-    Starting,
+    /// Never had a part in the group yet.
+    Starting {
+        /// A sentence about what it waits for.
+        details: String,
+    },
+    /// The coordinator has confirmed the session in time, the internal topics are there, and the herder answers.
     Healthy,
-    /// Ready once, but the herder does not answer now.
-    Unhealthy,
+    Unhealthy {
+        /// Sentences about what is missing.
+        details: String,
+    },
 }
 
 /// Which instances a restart is about.
@@ -82,8 +90,6 @@ pub(crate) enum Put {
 pub(crate) trait Herder: Send + Sync + 'static {
     fn cluster_id(&self) -> &str;
     async fn health(&self) -> Health;
-    /// What the herder is doing, for time-outs.
-    fn stage(&self) -> String;
 
     async fn connectors(&self) -> Result<Vec<ConnectorName>, HerderError>;
     async fn info(&self, name: &ConnectorName) -> Result<ConnectorInfo, HerderError>;

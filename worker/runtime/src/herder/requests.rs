@@ -51,6 +51,10 @@ pub(crate) enum Request {
         tasks: Vec<RawConfig>,
         answer: Answer<()>,
     },
+    /// Is anybody there?
+    Ping {
+        answer: Answer<()>,
+    },
 }
 
 impl Actor {
@@ -78,10 +82,15 @@ impl Actor {
             Request::PublishTasks { name, tasks, answer } => {
                 let _ = answer.send(self.publish_for_owner(&name, tasks).await);
             }
+            Request::Ping { answer } => drop(answer.send(Ok(()))),
         }
     }
 
+    /// A leader that was replaced without having heard of it leads nothing.
     fn must_lead(&self) -> Result<&Owners, HerderError> {
+        if !self.parts.session.is_alive() {
+            return Err(HerderError::NotLeader { leader_url: None });
+        }
         let leader_url = self.current.as_ref().map(|c| c.leader_url.clone());
         self.current.as_ref().and_then(|c| c.owners.as_ref()).ok_or(HerderError::NotLeader { leader_url })
     }

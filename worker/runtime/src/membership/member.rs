@@ -16,11 +16,14 @@ use tokio::time::Instant;
 
 use crate::membership::assignor::{self, Configured};
 use crate::membership::protocol::{Assignment, EAGER, MemberMetadata, PROTOCOL_TYPE, ProtocolError};
+use crate::membership::session::Session;
 use crate::metrics::group::GroupMetrics;
 use crate::names::{ConnectorName, TaskId};
 
 /// Pause between two attempts to join.
 const RETRY: Duration = Duration::from_millis(250);
+/// For the farewell. Without it the group goes on when the session is over.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What this worker tells the group about itself, and what it would have the group run if it led it. Asked
 /// at every join.
@@ -68,7 +71,8 @@ pub(crate) struct Owners {
 
 pub(crate) struct Settings {
     pub(crate) group_id: String,
-    pub(crate) session_timeout: Duration,
+    /// Kept up to date by the member.
+    pub(crate) session: Session,
     pub(crate) heartbeat_interval: Duration,
     pub(crate) rebalance_timeout: Duration,
 }
@@ -93,7 +97,7 @@ impl MemberHandle {
         let config = MemberConfig {
             group_id: settings.group_id.clone(),
             protocol_type: PROTOCOL_TYPE.to_owned(),
-            session_timeout: settings.session_timeout,
+            session_timeout: settings.session.timeout(),
             rebalance_timeout: settings.rebalance_timeout,
             group_instance_id: None,
         };
@@ -116,9 +120,10 @@ impl MemberHandle {
     /// Leaves the group and ends the member.
     pub(crate) async fn leave(self) {
         let (done, left) = oneshot::channel();
-        if self.commands.send(Command::Leave(done)).await.is_ok() {
-            // An error means that the member ended by itself.
-            let _ = left.await;
+        if self.commands.send(Command::Leave(done)).await.is_ok()
+            && tokio::time::timeout(LEAVE_TIMEOUT, left).await.is_err()
+        {
+            tracing::warn!("the group could not be told in time that this worker leaves");
         }
         self.task.abort();
     }
@@ -221,6 +226,7 @@ impl<V: GroupView> Actor<V> {
         };
         let began = Instant::now();
         let assignment = self.member.sync(&joined, assignments).await?;
+        self.settings.session.confirm(began);
         self.metrics.synced(began.elapsed());
         Ok(Assigned {
             generation: joined.generation,
@@ -250,7 +256,7 @@ impl<V: GroupView> Actor<V> {
 
     /// Sends heartbeats until the next command. Reports the end of the assignment once.
     async fn stay(&self, id: JoinId, inbox: &mut mpsc::Receiver<Command>) -> Option<Command> {
-        let mut last_success = Instant::now();
+        let session = &self.settings.session;
         let mut is_over = false;
         let mut ticks = tokio::time::interval(self.settings.heartbeat_interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -260,35 +266,45 @@ impl<V: GroupView> Actor<V> {
                 _ = ticks.tick() => {}
             }
             let began = Instant::now();
-            let beat = match interruptible(inbox, self.member.heartbeat()).await {
+            // However long the client would look for the coordinator: the session does not wait for it.
+            let beat = tokio::time::timeout_at(session.expiry().unwrap_or(began), self.member.heartbeat());
+            let beat = match interruptible(inbox, beat).await {
                 Interrupted::By(command) => return command,
                 Interrupted::Done(beat) => beat,
             };
             let event = match beat {
-                Ok(()) => {
-                    last_success = Instant::now();
+                Ok(Ok(())) => {
+                    session.confirm(began);
                     self.metrics.heartbeat(began.elapsed());
                     continue;
                 }
-                Err(GroupError::RebalanceInProgress) => {
-                    last_success = Instant::now();
+                Ok(Err(GroupError::RebalanceInProgress)) => {
+                    session.confirm(began);
                     GroupEvent::Rebalance
                 }
-                Err(GroupError::UnknownMemberId | GroupError::IllegalGeneration | GroupError::NotJoined) => {
+                Ok(Err(
+                    GroupError::UnknownMemberId | GroupError::IllegalGeneration | GroupError::NotJoined,
+                ))
+                | Err(_) => {
+                    session.end();
                     GroupEvent::Lost
                 }
-                Err(error) if error.is_transient() => {
+                Ok(Err(error)) if error.is_transient() => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "heartbeat failed");
-                    if last_success.elapsed() < self.settings.session_timeout {
-                        continue;
-                    }
-                    GroupEvent::Lost
+                    continue;
                 }
-                Err(error) => GroupEvent::Failed(error),
+                Ok(Err(error)) => {
+                    session.end();
+                    GroupEvent::Failed(error)
+                }
             };
+            let is_member = matches!(event, GroupEvent::Rebalance);
             if !is_over {
                 is_over = true;
                 self.report(id, event).await;
+            }
+            if !is_member {
+                return inbox.recv().await;
             }
         }
     }

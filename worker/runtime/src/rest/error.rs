@@ -77,6 +77,16 @@ impl From<HerderError> for RestError {
         if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(error = &error as &dyn std::error::Error, "request failed");
         }
-        Self::new(status, error.to_string())
+        let message = match &error {
+            // What happened to Kafka is what the user has to hear.
+            HerderError::Store(source) => format!("{error}: {}", with_causes(source)),
+            _ => error.to_string(),
+        };
+        Self::new(status, message)
     }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |e| e.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

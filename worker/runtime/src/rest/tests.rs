@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::config::listener::Listener;
+use crate::herder::stage::StageCell;
 use crate::herder::{
     ConnectorInfo, ConnectorKind, ConnectorStatus, Existing, Health, Herder, HerderError, Put, RestartScope,
     TaskInfo,
@@ -24,8 +25,11 @@ use crate::plugins::validate::{JudgeError, Judgement};
 use crate::rest::routes::{self, Api};
 use crate::rest::server;
 
+const STAGE: &str = "The worker is currently thinking.";
+
 struct FakeHerder {
     leader_url: Option<String>,
+    health: Health,
 }
 
 impl FakeHerder {
@@ -41,11 +45,7 @@ impl Herder for FakeHerder {
     }
 
     async fn health(&self) -> Health {
-        Health::Starting
-    }
-
-    fn stage(&self) -> String {
-        "The worker is currently thinking.".to_owned()
+        self.health.clone()
     }
 
     async fn connectors(&self) -> Result<Vec<ConnectorName>, HerderError> {
@@ -74,7 +74,7 @@ impl Herder for FakeHerder {
     }
 
     async fn task_status(&self, _id: &TaskId) -> Result<Status, HerderError> {
-        Err(HerderError::TimedOut { stage: self.stage() })
+        Err(HerderError::TimedOut { stage: STAGE.to_owned() })
     }
 
     async fn topics(&self, _name: &ConnectorName) -> Result<Vec<String>, HerderError> {
@@ -137,9 +137,13 @@ impl Herder for FakeHerder {
 }
 
 fn api(leader_url: Option<String>) -> Router {
-    let herder: Arc<dyn Herder> = Arc::new(FakeHerder { leader_url });
-    let (_sender, seen) = watch::channel(Some(herder));
-    routes::router(Api::new(seen))
+    serving(Some(FakeHerder { leader_url, health: Health::Healthy }))
+}
+
+fn serving(herder: Option<FakeHerder>) -> Router {
+    let herder = herder.map(|herder| Arc::new(herder) as Arc<dyn Herder>);
+    let (_sender, seen) = watch::channel(herder);
+    routes::router(Api::new(seen, StageCell::new("connecting to Kafka")))
 }
 
 async fn ask(api: Router, method: &str, path: &str, body: &str) -> (StatusCode, Value) {
@@ -204,8 +208,29 @@ async fn names_are_decoded_and_expansion_leaves_out_what_is_not_found() {
     assert_eq!(expanded["a b"]["info"]["type"], "sink");
     let (_, expanded) = ask(api(None), "GET", "/connectors?expand=info&expand=status", "").await;
     assert_eq!(expanded, json!({}));
-    let (status, health) = ask(api(None), "GET", "/health", "").await;
-    assert_eq!((status, &health["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("starting")));
+}
+
+#[tokio::test]
+async fn health_is_said_as_the_jvm_does() {
+    let check = async |health: Option<Health>, status: u16, word: &str, message: &str| {
+        let herder = health.map(|health| FakeHerder { leader_url: None, health });
+        let (found, body) = ask(serving(herder), "GET", "/health", "").await;
+        assert_eq!((found.as_u16(), body["status"].as_str()), (status, Some(word)), "{body}");
+        let text = body["message"].as_str().unwrap();
+        assert!(text.starts_with(message), "{text}");
+    };
+    let details = || STAGE.to_owned();
+    let started = "Worker has completed startup and is ready to handle requests.";
+    check(Some(Health::Healthy), 200, "healthy", started).await;
+    let starting = format!("Worker is still starting up. {STAGE}");
+    check(Some(Health::Starting { details: details() }), 503, "starting", &starting).await;
+    let without_herder =
+        "Worker is still starting up. The worker is currently connecting to Kafka, which began at";
+    check(None, 503, "starting", without_herder).await;
+    let unhealthy = format!(
+        "Worker was unable to handle this request and may be unable to handle other requests. {STAGE}"
+    );
+    check(Some(Health::Unhealthy { details: details() }), 500, "unhealthy", &unhealthy).await;
 }
 
 /// What the leader was asked, and with which body.

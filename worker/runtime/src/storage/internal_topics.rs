@@ -46,6 +46,19 @@ pub(crate) enum TopicError {
     CleanupPolicy { topic: String, property: &'static str, found: String },
 }
 
+impl TopicError {
+    /// Whether Kafka could not be asked.
+    pub(crate) fn is_out_of_reach(&self) -> bool {
+        match self {
+            Self::Describe { source, .. } | Self::Create { source, .. } => source.is_out_of_reach(),
+            Self::Refused { .. }
+            | Self::Missing { .. }
+            | Self::Partitions { .. }
+            | Self::CleanupPolicy { .. } => false,
+        }
+    }
+}
+
 /// Partitions of each internal topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Partitions {

@@ -5,17 +5,20 @@
 //! partition can also end in something that is never delivered (a transaction marker, a record that was
 //! compacted away). When a partition stands still before its end, its reader fetches again from where it is;
 //! if the answer is "end of partition", there is nothing more to see before the end that was asked for.
+//!
+//! A topic that is deleted or begins anew while it is followed is a fault that stays: what the worker knows came from
+//! records that nobody else can read any more, so it neither forgets them nor writes behind them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use kafka_control::{Client, OffsetSpec, TopicPartition};
 use rdkafka::consumer::{Consumer, StreamConsumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer, PurgeConfig};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -25,7 +28,7 @@ use crate::storage::log::{Ack, Fold, LogError, LogRecord, TopicLog};
 
 /// Before asking for end offsets again.
 const RETRY: Duration = Duration::from_millis(250);
-/// For finding out about end offsets at all.
+/// For end offsets that the brokers, which can be reached, do not tell.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a partition may stand still before its reader asks again from where it is.
 const STALL: Duration = Duration::from_secs(2);
@@ -34,8 +37,12 @@ pub(crate) struct KafkaLog {
     topic: String,
     producer: FutureProducer,
     requests: mpsc::Sender<ReadToEnd>,
+    gone: Gone,
     follower: JoinHandle<()>,
 }
+
+/// What became of a topic that is of no use any more.
+type Gone = Arc<OnceLock<&'static str>>;
 
 type ReadToEnd = oneshot::Sender<Result<(), LogError>>;
 
@@ -61,6 +68,7 @@ impl KafkaLog {
         }
         consumer.assign(&assignment).map_err(open)?;
         let (requests, inbox) = mpsc::channel(64);
+        let gone = Gone::default();
         let follower = Follower {
             topic: topic.to_owned(),
             consumer,
@@ -68,9 +76,11 @@ impl KafkaLog {
             fold,
             positions: (0..partitions).map(|p| (p, Position::default())).collect(),
             waiting: Vec::new(),
+            gone: gone.clone(),
+            is_looking: false,
         };
         let follower = tokio::spawn(follower.run(inbox));
-        Ok(Self { topic: topic.to_owned(), producer, requests, follower })
+        Ok(Self { topic: topic.to_owned(), producer, requests, gone, follower })
     }
 }
 
@@ -83,6 +93,7 @@ impl Drop for KafkaLog {
 #[async_trait]
 impl TopicLog for KafkaLog {
     async fn read_to_end(&self) -> Result<(), LogError> {
+        self.fault().map_or(Ok(()), Err)?;
         let closed = || LogError::Closed { topic: self.topic.clone() };
         let (done, answer) = oneshot::channel();
         self.requests.send(done).await.map_err(|_| closed())?;
@@ -90,6 +101,7 @@ impl TopicLog for KafkaLog {
     }
 
     fn append(&self, key: &[u8], value: Option<&[u8]>) -> Result<Ack, LogError> {
+        self.fault().map_or(Ok(()), Err)?;
         let topic = self.topic.clone();
         let mut record = FutureRecord::<[u8], [u8]>::to(&self.topic).key(key);
         record.payload = value;
@@ -102,6 +114,14 @@ impl TopicLog for KafkaLog {
                 Err(_) => Err(LogError::Closed { topic }),
             }
         }))
+    }
+
+    fn discard_unwritten(&self) {
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+    }
+
+    fn fault(&self) -> Option<LogError> {
+        self.gone.get().map(|what| LogError::Gone { topic: self.topic.clone(), what })
     }
 }
 
@@ -122,24 +142,39 @@ struct Waiting {
 struct Follower {
     topic: String,
     consumer: StreamConsumer,
-    /// For end offsets.
+    /// For end offsets, and for whether the topic is still there.
     client: Client,
     fold: Arc<dyn Fold>,
     positions: BTreeMap<i32, Position>,
     waiting: Vec<Waiting>,
+    gone: Gone,
+    /// Somebody looks whether the topic is still there.
+    is_looking: bool,
 }
 
 type Ends = Result<BTreeMap<i32, i64>, LogError>;
 
+/// What was found out beside the consumer.
+enum Found {
+    Ends(ReadToEnd, Ends),
+    /// Whether the topic is there; not known if Kafka could not be asked.
+    Topic(Option<bool>),
+}
+
 impl Follower {
     async fn run(mut self, mut inbox: mpsc::Receiver<ReadToEnd>) {
-        let (found, mut ends) = mpsc::channel::<(ReadToEnd, Ends)>(64);
+        let (finder, mut found) = mpsc::channel::<Found>(64);
         loop {
             let is_waiting = !self.waiting.is_empty();
+            let mut may_be_gone = false;
             tokio::select! {
                 message = self.consumer.recv() => match message {
                     Ok(message) => {
                         let position = self.positions.entry(message.partition()).or_default();
+                        if message.offset() < position.next {
+                            drop(message);
+                            return self.end("was made anew, or lost records,");
+                        }
                         *position = Position { next: message.offset() + 1, asked_again: None };
                         self.fold.apply(LogRecord {
                             offset: message.offset(),
@@ -155,29 +190,52 @@ impl Follower {
                     }
                     Err(error) => {
                         tracing::warn!(topic = self.topic, %error, "could not read internal topic, still trying");
+                        may_be_gone = is_about_an_unknown_topic(&error);
                     }
                 },
                 request = inbox.recv() => match request {
                     Some(done) => {
                         let (client, topic) = (self.client.clone(), self.topic.clone());
                         let partitions: Vec<i32> = self.positions.keys().copied().collect();
-                        let found = found.clone();
+                        let finder = finder.clone();
                         tokio::spawn(async move {
-                            let ends = patient_end_offsets(client, topic, partitions).await;
+                            let ends = patient_end_offsets(client, topic, partitions, &done).await;
                             // The follower is gone when nobody listens.
-                            let _ = found.send((done, ends)).await;
+                            let _ = finder.send(Found::Ends(done, ends)).await;
                         });
                     }
                     None => return,
                 },
-                Some((done, ends)) = ends.recv() => match ends {
-                    Ok(ends) => self.waiting.push(Waiting { ends, done }),
+                Some(found) = found.recv() => match found {
+                    Found::Ends(done, Ok(ends)) => self.waiting.push(Waiting { ends, done }),
                     // The asker may have given up.
-                    Err(error) => drop(done.send(Err(error))),
+                    Found::Ends(done, Err(error)) => drop(done.send(Err(error))),
+                    Found::Topic(Some(false)) => return self.end("was deleted"),
+                    Found::Topic(_) => self.is_looking = false,
                 },
                 () = tokio::time::sleep(STALL), if is_waiting => self.ask_again(),
             }
+            if may_be_gone && !self.is_looking {
+                self.is_looking = true;
+                let (client, topic, finder) = (self.client.clone(), self.topic.clone(), finder.clone());
+                tokio::spawn(async move {
+                    let is_there = client.topic(&topic).await.ok().map(|topic| topic.is_some());
+                    // The follower is gone when nobody listens.
+                    let _ = finder.send(Found::Topic(is_there)).await;
+                });
+            }
             self.answer();
+        }
+    }
+
+    /// Whoever waits, and whoever comes, hears what became of the topic.
+    fn end(mut self, what: &'static str) {
+        let what = *self.gone.get_or_init(|| what);
+        let gone = || LogError::Gone { topic: self.topic.clone(), what };
+        tracing::error!(error = &gone() as &dyn std::error::Error, "internal topic is of no use any more");
+        for Waiting { done, .. } in self.waiting.drain(..) {
+            // The asker may have given up.
+            let _ = done.send(Err(gone()));
         }
     }
 
@@ -212,8 +270,20 @@ impl Follower {
     }
 }
 
-/// Asks again while brokers do not know the topic yet, or cannot be reached.
-async fn patient_end_offsets(client: Client, topic: String, partitions: Vec<i32>) -> Ends {
+fn is_about_an_unknown_topic(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
+        )
+    )
+}
+
+/// Asks again as long as brokers cannot be reached and somebody waits for the answer, and for a while when they do not
+/// know the topic yet.
+async fn patient_end_offsets(client: Client, topic: String, partitions: Vec<i32>, asker: &ReadToEnd) -> Ends {
     let deadline = Instant::now() + PATIENCE;
     let asked: Vec<_> = partitions.iter().map(|p| TopicPartition::new(topic.clone(), *p)).collect();
     loop {
@@ -222,7 +292,7 @@ async fn patient_end_offsets(client: Client, topic: String, partitions: Vec<i32>
                 let has_records = ends.into_iter().filter(|(_, end)| *end > 0);
                 return Ok(has_records.map(|(at, end)| (at.partition, end)).collect());
             }
-            Err(source) if Instant::now() < deadline => {
+            Err(source) if !asker.is_closed() && (source.is_out_of_reach() || Instant::now() < deadline) => {
                 tracing::warn!(
                     topic,
                     error = &source as &dyn std::error::Error,

@@ -29,6 +29,12 @@ pub(crate) trait TopicLog: Send + Sync {
 
     /// Queues a record now, in the order of calls; the answer tells when it is written.
     fn append(&self, key: &[u8], value: Option<&[u8]>) -> Result<Ack, LogError>;
+
+    /// Drops what was queued and is not acknowledged, in this log and those that share its producer.
+    fn discard_unwritten(&self);
+
+    /// Why this log is of no use any more; it stays so. Both other operations then fail with the same.
+    fn fault(&self) -> Option<LogError>;
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +56,15 @@ pub(crate) enum LogError {
         topic: String,
         #[source]
         source: rdkafka::error::KafkaError,
+    },
+    #[error(
+        "topic {topic} {what} while this worker ran: restore it, then restart the workers; until then they still know \
+         the connectors (GET /connectors?expand=info)"
+    )]
+    Gone {
+        topic: String,
+        /// What became of it.
+        what: &'static str,
     },
     #[error("{topic} is closed")]
     Closed { topic: String },

@@ -39,4 +39,10 @@ impl TopicLog for MemoryLog {
         self.fold.apply(LogRecord { offset, key, value });
         Ok(Box::pin(async { Ok(()) }))
     }
+
+    fn discard_unwritten(&self) {}
+
+    fn fault(&self) -> Option<LogError> {
+        None
+    }
 }

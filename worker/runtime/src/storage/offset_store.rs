@@ -78,6 +78,11 @@ impl OffsetStore {
         Self { view, log }
     }
 
+    /// Why the topic is of no use any more.
+    pub(crate) fn fault(&self) -> Option<LogError> {
+        self.log.fault()
+    }
+
     pub(crate) async fn start(&self) -> Result<(), LogError> {
         self.log.read_to_end().await
     }

@@ -86,6 +86,11 @@ impl StatusStore {
         Self { view, log, writes: TaskTracker::new() }
     }
 
+    /// Why the topic is of no use any more.
+    pub(crate) fn fault(&self) -> Option<LogError> {
+        self.log.fault()
+    }
+
     pub(crate) async fn start(&self) -> Result<(), LogError> {
         self.log.read_to_end().await
     }

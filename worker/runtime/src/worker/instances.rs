@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::WorkerConfig;
+use crate::membership::session::Session;
 use crate::metrics::registry::{ConnectorFacts, Registry};
 use crate::metrics::task::{TaskKind, TaskMetrics};
 use crate::names::{ConnectorName, RawConfig, State, TargetState, TaskId};
@@ -44,6 +45,7 @@ pub(crate) struct Surroundings {
     pub(crate) offsets: OffsetStore,
     pub(crate) registry: Registry,
     pub(crate) identity: Identity,
+    pub(crate) session: Session,
     pub(crate) events: mpsc::UnboundedSender<WorkerEvent>,
     /// Where connectors and tasks run, apart from the worker's own work.
     pub(crate) runtime: Handle,
@@ -160,10 +162,17 @@ impl Worker {
         self.connectors.insert(name.clone(), RunningConnector { commands, reporter, runner });
     }
 
-    /// Stops connectors, all at once, and reports them as unassigned if `is_reported`.
+    /// From now on nothing that runs here reports anything: it may run elsewhere already.
+    pub(crate) fn mute(&self) {
+        self.connectors.values().for_each(|running| running.reporter.mute());
+        self.tasks.values().for_each(|running| running.reporter.mute());
+    }
+
+    /// Stops connectors, all at once, and reports them as unassigned if `is_reported` and nobody can have them yet.
     pub(crate) async fn stop_connectors(&mut self, names: &[ConnectorName], is_reported: bool) {
         let stopping: Vec<_> =
             names.iter().filter_map(|name| Some((name, self.connectors.remove(name)?))).collect();
+        let session = &self.around.session;
         let stops = stopping.into_iter().map(|(name, running)| async move {
             // A runner that has ended needs no word.
             let _ = running.commands.send(ConnectorCommand::Stop).await;
@@ -172,7 +181,7 @@ impl Worker {
                 tracing::error!(connector = %name, "connector did not stop in time and is abandoned");
                 running.reporter.mute();
                 runner.abort();
-            } else if is_reported {
+            } else if is_reported && session.is_alive() {
                 running.reporter.report(State::Unassigned, None);
             }
         });
@@ -254,6 +263,7 @@ impl Worker {
             Ok(prepared) => {
                 tracing::info!(task = %id, "starting task");
                 let (reporter, metrics) = (reporter.clone(), metrics.clone());
+                let session = self.around.session.clone();
                 self.around.runtime.spawn(async move {
                     let result = AssertUnwindSafe(prepared.run()).catch_unwind().await;
                     let trace = match result {
@@ -267,7 +277,10 @@ impl Worker {
                             ConnectError::connect("task panicked").java_trace()
                         }
                     };
-                    reporter.report(State::Failed, Some(trace), &metrics);
+                    // A failure after the worker was replaced is not the new owner's.
+                    if session.decided().await {
+                        reporter.report(State::Failed, Some(trace), &metrics);
+                    }
                 })
             }
             Err(error) => {
@@ -309,6 +322,7 @@ impl Worker {
                     lease,
                     outbox,
                     offsets: around.offsets.clone(),
+                    session: around.session.clone(),
                     defaults: around.config.tasks.clone(),
                     tracks_topics: around.config.topic_tracking,
                     controls,
@@ -352,14 +366,14 @@ impl Worker {
             task.stop.cancel();
         }
         let deadline = Instant::now() + self.around.config.tasks.shutdown_timeout;
-        let registry = &self.around.registry;
+        let (registry, session) = (&self.around.registry, &self.around.session);
         let stops = stopping.into_iter().map(|(id, task)| async move {
             let mut runner = task.runner;
             if tokio::time::timeout_at(deadline, &mut runner).await.is_err() {
                 tracing::error!(task = %id, "task did not stop in time and is abandoned");
                 task.reporter.mute();
                 runner.abort();
-            } else if is_reported {
+            } else if is_reported && session.is_alive() {
                 task.reporter.report(State::Unassigned, None, &task.metrics);
             }
             registry.remove_task(id, &task.metrics);

@@ -15,6 +15,7 @@ use rdkafka::producer::BaseRecord;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::worker::TaskDefaults;
+use crate::membership::session::Session;
 use crate::metrics::task::TaskMetrics;
 use crate::names::{State, TargetState, TaskId};
 use crate::storage::offset_store::OffsetStore;
@@ -38,6 +39,7 @@ pub(crate) struct SourceRunner {
     pub(crate) lease: Lease,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) offsets: OffsetStore,
+    pub(crate) session: Session,
     pub(crate) defaults: TaskDefaults,
     pub(crate) tracks_topics: bool,
     pub(crate) controls: Controls,
@@ -290,6 +292,9 @@ impl SourceRunner {
     }
 
     async fn store(&mut self, ready: &[Committable]) -> Result<(), ConnectError> {
+        if !self.session.is_alive() {
+            return Err(ConnectError::retriable("the task may run elsewhere: this worker's session is over"));
+        }
         let mut offsets = Vec::with_capacity(ready.len());
         for Committable { partition, offset } in ready {
             let offset = offset.render().as_ref().map(source_offsets::to_json).transpose()?;

@@ -14,7 +14,8 @@ use axum::routing::{get, post, put};
 use http::StatusCode;
 use tokio::sync::watch;
 
-use crate::herder::Herder;
+use crate::herder::stage::StageCell;
+use crate::herder::{Health, Herder};
 use crate::rest::error::RestError;
 
 /// How long a request waits for the herder to exist.
@@ -24,16 +25,18 @@ const HERDER_WAIT: Duration = Duration::from_secs(90);
 #[derive(Clone)]
 pub(crate) struct Api {
     herder: watch::Receiver<Option<Arc<dyn Herder>>>,
+    /// What the worker does meanwhile.
+    stage: StageCell,
 }
 
 impl Api {
-    pub(crate) fn new(herder: watch::Receiver<Option<Arc<dyn Herder>>>) -> Self {
-        Self { herder }
+    pub(crate) fn new(herder: watch::Receiver<Option<Arc<dyn Herder>>>, stage: StageCell) -> Self {
+        Self { herder, stage }
     }
 
     async fn herder(&self) -> Result<Arc<dyn Herder>, RestError> {
         let starting = || {
-            let message = "Request timed out. The worker is currently connecting to Kafka.";
+            let message = format!("Request timed out. {}", self.stage.summary());
             RestError::new(StatusCode::INTERNAL_SERVER_ERROR, message)
         };
         let mut herder = self.herder.clone();
@@ -44,8 +47,12 @@ impl Api {
         }
     }
 
-    fn herder_if_there(&self) -> Option<Arc<dyn Herder>> {
-        self.herder.borrow().clone()
+    async fn health(&self) -> Health {
+        let herder = self.herder.borrow().clone();
+        match herder {
+            Some(herder) => herder.health().await,
+            None => Health::Starting { details: self.stage.summary() },
+        }
     }
 }
 

@@ -18,23 +18,19 @@ pub(super) async fn info(State(api): State<Api>) -> Outcome {
 }
 
 pub(super) async fn health(State(api): State<Api>) -> Outcome {
-    let herder = api.herder_if_there();
-    let health = match &herder {
-        Some(herder) => herder.health().await,
-        None => Health::Starting,
-    };
-    let stage = herder.map(|h| h.stage()).unwrap_or_else(|| "The worker is connecting to Kafka.".to_owned());
-    Ok(match health {
+    Ok(match api.health().await {
         Health::Healthy => {
             let message = "Worker has completed startup and is ready to handle requests.".to_owned();
             json(StatusCode::OK, &WorkerStatus { status: "healthy", message })
         }
-        Health::Starting => {
-            let message = format!("Worker is still starting up. {stage}");
+        Health::Starting { details } => {
+            let message = format!("Worker is still starting up. {details}");
             json(StatusCode::SERVICE_UNAVAILABLE, &WorkerStatus { status: "starting", message })
         }
-        Health::Unhealthy => {
-            let message = format!("Worker was unable to handle this request. {stage}");
+        Health::Unhealthy { details } => {
+            let message = format!(
+                "Worker was unable to handle this request and may be unable to handle other requests. {details}"
+            );
             json(StatusCode::INTERNAL_SERVER_ERROR, &WorkerStatus { status: "unhealthy", message })
         }
     })
