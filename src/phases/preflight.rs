@@ -25,9 +25,6 @@ const SKEW_ERROR: Duration = Duration::from_secs(300);
 /// How long Kafka is asked for its brokers; other phases are more patient.
 const KAFKA_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Where Docker keeps images and containers unless it is told otherwise.
-const DOCKER_DATA: &str = "/var/lib/docker";
-
 pub(crate) struct Preflight;
 
 /// What was asked, and what the host answered.
@@ -84,13 +81,10 @@ fn questions(at: &Scoped<'_>) -> Questions {
     let inventory = at.inventory();
     let spec = at.host_spec();
     let root = host_root(inventory, at.host().as_ref()).display().to_string();
-    let mut folders = vec![root.clone()];
-    if inventory.runtime == Runtime::Docker {
-        folders.push(DOCKER_DATA.to_owned());
-    }
     let ports = vec![spec.worker.rest.port.number(), spec.worker.metrics.port.number()];
     Questions {
-        folders,
+        folders: vec![root.clone()],
+        has_engine: inventory.runtime == Runtime::Docker,
         ports,
         own_folder: root,
         own_label: format!("provision.cluster={}", inventory.cluster),

@@ -81,7 +81,8 @@ pub(crate) struct DockerFacts {
 
 const LOOK: &str = r#"
 client=absent
-if path=$(command -v docker); then
+# A snap's commands are in the path of some logins only, and its engine takes the socket in any case.
+if path=$(command -v docker) || { path=/snap/bin/docker && [ -L "$path" ]; }; then
   client=docker
   case $(readlink -f "$path") in
     */snap|/snap/*) client=snap ;;
@@ -235,9 +236,12 @@ from_vendor() {
   /usr/lib/apt/apt-helper download-file "$url/$distribution/gpg" "$key" >"$log" 2>&1 || fail "cannot fetch the key of $url"
   # A home of its own, for gpg makes one where it finds none.
   home=$(mktemp -d) || fail "cannot make a folder for gpg"
-  found=$(gpg --homedir "$home" --batch --with-colons --show-keys "$key" 2>"$log" | sed -n '/^pub:/{n;s/^fpr:*\([0-9A-F]*\):.*/\1/p}')
+  listed=$(gpg --homedir "$home" --batch --quiet --no-auto-check-trustdb --with-colons --show-keys "$key" 2>"$log")
   rm -rf -- "$home"
+  found=$(echo "$listed" | sed -n '/^pub:/{n;s/^fpr:*\([0-9A-F]*\):.*/\1/p}')
   [ "$found" = "$fingerprint" ] || fail "the key of $url has the fingerprint ${found:-of no key}, and $fingerprint is pinned"
+  expired=$(echo "$listed" | sed -n 's/^pub:e:[^:]*:[^:]*:[^:]*:[^:]*:\([0-9]*\):.*/\1/p')
+  [ -z "$expired" ] || fail "the key of $url has expired on $(date -u -d "@$expired" +%F)"
   chmod 644 "$key"
   echo "deb [arch=$(dpkg --print-architecture) signed-by=$key] $url/$distribution $codename stable" >"$list"
   apt -o Dir::Etc::sourcelist="$list" -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 -o APT::Update::Error-Mode=any update \

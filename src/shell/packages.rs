@@ -26,7 +26,8 @@ export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
 log=$(mktemp) || exit 1
 leave() { rm -f -- "$log"; }
 trap leave EXIT
-fail() { { echo "$1"; tail -n 20 "$log"; } >&2; exit 1; }
+# The message comes first, and an error shows a dozen lines.
+fail() { { echo "$1"; tail -n 10 "$log"; } >&2; exit 1; }
 if command -v cloud-init >/dev/null 2>&1; then
   # Its own failures are not ours; only its being busy is.
   timeout "$patience" cloud-init status --wait >/dev/null 2>&1

@@ -11,6 +11,8 @@ use crate::host::Command;
 pub(crate) struct Questions {
     /// Folders that will be written below; they need not exist.
     pub(crate) folders: Vec<String>,
+    /// Whether a Docker engine will write below its data folder, wherever that is.
+    pub(crate) has_engine: bool,
     /// TCP ports that will be listened on.
     pub(crate) ports: Vec<u16>,
     /// Folder below which our own pid files lie.
@@ -89,6 +91,14 @@ folder() {
   set -- $(df -Pk -- "$dir" | tail -n 1)
   echo "folder=$4 $writable $dir"
 }
+# The engine itself is not asked: it need not run yet.
+engine_data() {
+  data=$(sed -n 's/.*"data-root"[[:space:]]*:[[:space:]]*"\([^"]*\)".*/\1/p' /etc/docker/daemon.json 2>/dev/null | tail -n 1)
+  [ -n "$data" ] || data=$(sed -n 's/^[^#]*--data-root[= ]"\{0,1\}\([^" ]*\).*/\1/p' /etc/default/docker \
+    /etc/systemd/system/docker.service /etc/systemd/system/docker.service.d/*.conf 2>/dev/null | tail -n 1)
+  case $data in /*) ;; *) data=/var/lib/docker ;; esac
+  folder "$data"
+}
 own_pids=" $(find "$own_folder" -maxdepth 3 -name '*.pid' -exec cat {} + 2>/dev/null | while read -r pid _; do echo "$pid"; done | tr '\n' ' ')"
 port() {
   listens="^ *[0-9]+: [0-9A-F]+:$(printf %04X "$1") [0-9A-F]+:[0-9A-F]+ 0A "
@@ -133,6 +143,9 @@ pub(crate) fn look(questions: &Questions) -> Command {
     script += &broker_calls(&questions.brokers);
     for folder in &questions.folders {
         script += &format!("folder {}\n", quote(folder));
+    }
+    if questions.has_engine {
+        script += "engine_data\n";
     }
     for port in &questions.ports {
         script += &format!("port {port}\n");

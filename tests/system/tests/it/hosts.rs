@@ -1,6 +1,6 @@
 //! Hosts as people have them: how SSH fails, which shells log in, who holds a port, and what a killed run leaves.
 
-mod program;
+pub(crate) mod program;
 
 use std::time::Duration;
 

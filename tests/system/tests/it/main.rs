@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in helpers too")]
 
 mod benchmarks;
+mod docker_variants;
 mod hosts;
 mod image;
 mod kafka_control;

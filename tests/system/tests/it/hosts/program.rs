@@ -16,20 +16,20 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 /// A host of the inventory.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) address: String,
-    pub(super) port: u16,
-    pub(super) user: String,
-    pub(super) host_key: Option<String>,
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) address: String,
+    pub(crate) port: u16,
+    pub(crate) user: String,
+    pub(crate) host_key: Option<String>,
     /// YAML of `ssh.sudo`.
-    pub(super) sudo: String,
+    pub(crate) sudo: String,
     /// YAML of `ssh.jump`.
-    pub(super) jump: String,
+    pub(crate) jump: String,
 }
 
 impl Entry {
-    pub(super) fn new(name: &str, host: &SshHost) -> Self {
+    pub(crate) fn new(name: &str, host: &SshHost) -> Self {
         Self {
             name: name.to_owned(),
             address: host.address().to_owned(),
@@ -42,7 +42,7 @@ impl Entry {
     }
 
     /// The same host behind a jump host that is expected to show `host_key`.
-    pub(super) fn through(mut self, jump: &SshHost, host_key: &str) -> Self {
+    pub(crate) fn through(mut self, jump: &SshHost, host_key: &str) -> Self {
         self.jump = format!(
             "[{{ address: {}, user: {}, identity: {}, host_key: {host_key} }}]",
             jump.address(),
@@ -54,7 +54,7 @@ impl Entry {
 }
 
 /// The program and its inventory, in a folder of their own.
-pub(super) struct Program {
+pub(crate) struct Program {
     folder: TempDir,
     program: PathBuf,
     inventory: String,
@@ -62,20 +62,20 @@ pub(super) struct Program {
 
 /// How a run ended and all that it said.
 #[derive(Debug)]
-pub(super) struct Run {
-    pub(super) exit: i32,
+pub(crate) struct Run {
+    pub(crate) exit: i32,
     text: String,
 }
 
 impl Run {
-    pub(super) fn says(&self, text: &str) -> bool {
+    pub(crate) fn says(&self, text: &str) -> bool {
         self.text.contains(text)
     }
 }
 
 impl Program {
     /// `reachable` stands for the broker: its sshd answers.
-    pub(super) fn new(reachable: &SshHost, entries: Vec<Entry>) -> Result<Self> {
+    pub(crate) fn new(reachable: &SshHost, entries: Vec<Entry>) -> Result<Self> {
         let mut inventory = "cluster: hosts\nhosts:\n".to_owned();
         for entry in entries {
             let Entry { name, address, port, user, host_key, sudo, jump } = entry;
@@ -96,8 +96,16 @@ impl Program {
     }
 
     /// The same hosts with more to say.
-    pub(super) fn with(self, more: &str) -> Result<Self> {
+    pub(crate) fn with(self, more: &str) -> Result<Self> {
         Self::with_inventory(self.inventory + more)
+    }
+
+    /// The same folder, and with it everything that was made, with another last section.
+    pub(crate) fn with_last(self, section: &str) -> Result<Self> {
+        let at = self.inventory.trim_end().rfind('\n').map_or(0, |at| at + 1);
+        let inventory = self.inventory[..at].to_owned() + section;
+        fs::write(self.folder.path().join("inventory.yml"), &inventory)?;
+        Ok(Self { inventory, ..self })
     }
 
     fn with_inventory(inventory: String) -> Result<Self> {
@@ -124,11 +132,11 @@ impl Program {
         command
     }
 
-    pub(super) fn start(&self, words: &[&str]) -> Result<Child> {
+    pub(crate) fn start(&self, words: &[&str]) -> Result<Child> {
         Ok(self.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
     }
 
-    pub(super) async fn run(&self, words: &[&str]) -> Result<Run> {
+    pub(crate) async fn run(&self, words: &[&str]) -> Result<Run> {
         let output = tokio::time::timeout(LIMIT, self.command(words).output()).await;
         let output = output.with_context(|| format!("provision {words:?} takes longer than {LIMIT:?}"))??;
         let text = String::from_utf8(output.stderr)? + &String::from_utf8(output.stdout)?;
@@ -137,14 +145,14 @@ impl Program {
         Ok(Run { exit, text })
     }
 
-    pub(super) async fn expect(&self, exit: i32, words: &[&str]) -> Result<Run> {
+    pub(crate) async fn expect(&self, exit: i32, words: &[&str]) -> Result<Run> {
         let run = self.run(words).await?;
         ensure!(run.exit == exit, "provision {words:?} ended with {}, not {exit}", run.exit);
         Ok(run)
     }
 
     /// Process ids of SSH masters of this folder's runs.
-    pub(super) fn masters(&self) -> Result<Vec<u32>> {
+    pub(crate) fn masters(&self) -> Result<Vec<u32>> {
         let folder = self.folder.path().display().to_string();
         let mut masters = Vec::new();
         for entry in fs::read_dir("/proc")? {
