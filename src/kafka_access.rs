@@ -6,25 +6,31 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use kafka_control::{
-    BoxedStream, Client, ClientConfig, Dial, Endpoint, HostnameCheck, LoginError, Sasl, Security, Tls,
-    TlsSetupError, Trust,
+    BoxedStream, Client, ClientConfig, Cluster, Dial, Endpoint, HostnameCheck, LoginError, Sasl, Security,
+    Stage, Tls, TlsSetupError, Trust,
 };
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 
 use crate::desired::trust::{self, TrustError};
 use crate::host::Host;
-use crate::inventory::model::{Kafka, Login, Mechanism, NameCheck};
+use crate::inventory::model::{Login, Mechanism, NameCheck};
 use crate::phases::Context;
 use crate::secrets::SecretError;
 
 /// Names of the generated secrets, as kept on the control machine.
 pub(crate) const ADMIN_SECRET: &str = "kafka-admin";
 pub(crate) const USER_SECRET: &str = "connect-user";
+
+/// How long a broker is given to let us in before the next one is tried beside it.
+const HEAD_START: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KafkaAccessError {
@@ -40,34 +46,115 @@ pub(crate) enum KafkaAccessError {
     Tls(#[from] TlsSetupError),
     #[error("Kafka is not running yet")]
     NotYet,
+    #[error("no broker can be reached at the address that it advertises")]
+    Advertised(#[source] LoginError),
+    /// What stood in the way when Kafka was first asked in this run.
+    #[error(transparent)]
+    Known(Arc<KafkaAccessError>),
 }
 
 impl KafkaAccessError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
+            Self::Kafka(kafka_control::Error::Login(error)) => login_hint(error),
             Self::Kafka(error) => error.hint(),
-            Self::Login(error) => error.hint(),
+            Self::Login(error) => login_hint(error),
             Self::Secret(error) => error.hint(),
             Self::Trust(error) => error.hint(),
             Self::Tls(_) => None,
             Self::NotYet => Some("run `provision apply` first".into()),
+            Self::Advertised(LoginError::Dial { .. } | LoginError::TimedOut { .. }) => Some(
+                "the hosts must resolve and reach what the brokers' `advertised.listeners` say: mend those, or DNS, \
+                 routes and firewalls, or give the names their addresses in `kafka.extra_hosts`"
+                    .into(),
+            ),
+            Self::Advertised(error) => login_hint(error),
+            Self::Known(error) => error.hint(),
         }
     }
+}
+
+/// What to do about a refused login, in the words of the inventory where it has one.
+fn login_hint(error: &LoginError) -> Option<String> {
+    let text = match error {
+        LoginError::Dial { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => {
+            "is the broker running, and is the port in `kafka.bootstrap` the one of its listener?"
+        }
+        LoginError::CertificateName { .. } => {
+            "connect by a name of the certificate (`kafka.bootstrap`, the brokers' advertised.listeners), or issue one \
+             that has this name as a subject alternative name; a common name (CN) does not count. If the brokers cannot \
+             be changed, `kafka.verify_names: false` turns the check of the name off"
+        }
+        LoginError::CertificateIssuer { .. } => {
+            "the store that `kafka.trust` names needs the authority that signed the brokers' certificates, and the \
+             broker must send its intermediate certificates"
+        }
+        LoginError::NotTls { .. } => {
+            "the listener may be PLAINTEXT or SASL_PLAINTEXT: check `kafka.security` and the port in `kafka.bootstrap`"
+        }
+        LoginError::TlsRequired { .. }
+        | LoginError::HungUp { stage: Stage::ApiVersions, plaintext: true, .. } => {
+            "set `kafka.security` to SSL or SASL_SSL, or use another port in `kafka.bootstrap`"
+        }
+        LoginError::NoSasl { .. } => {
+            "set `kafka.security` to PLAINTEXT or SSL, or use the port of a SASL listener in `kafka.bootstrap`"
+        }
+        LoginError::SaslRequired { .. } => {
+            "set `kafka.security` to SASL_SSL or SASL_PLAINTEXT, and give `kafka.admin` or `kafka.user`"
+        }
+        LoginError::Mechanism { .. } => {
+            "choose an enabled `mechanism` in `kafka.admin` or `kafka.user`, or add this one to the brokers' \
+             sasl.enabled.mechanisms"
+        }
+        LoginError::Refused { .. } => {
+            "check name and secret of that user in `kafka.admin` or `kafka.user`; a SCRAM user must have been made for \
+             this very mechanism"
+        }
+        error => return error.hint(),
+    };
+    Some(text.to_owned())
 }
 
 /// Keeps the administration client of a run.
 #[derive(Default)]
 pub(crate) struct KafkaAccess {
-    admin: Mutex<Option<Client>>,
+    /// What the first look came to. A failure is kept too: it ends the survey, and nobody waits for it twice.
+    admin: Mutex<Option<Result<Admin, Arc<KafkaAccessError>>>>,
+    /// The bootstrap server that let us in first; the clients that follow begin with it.
+    answered: OnceLock<Endpoint>,
+}
+
+#[derive(Clone)]
+struct Admin {
+    client: Client,
+    cluster: Arc<Cluster>,
 }
 
 impl KafkaAccess {
     /// The administration client. `None` only for a Kafka of our own that does not run yet: then nothing exists in it.
     pub(crate) async fn look(&self, ctx: &Context) -> Result<Option<Client>, KafkaAccessError> {
-        let mut admin = self.admin.lock().await;
-        if let Some(client) = admin.as_ref() {
-            return Ok(Some(client.clone()));
-        }
+        Ok(self.look_once(ctx).await?.map(|admin| admin.client))
+    }
+
+    /// The brokers as they advertise themselves; `None` as for [`Self::look`].
+    pub(crate) async fn cluster(&self, ctx: &Context) -> Result<Option<Arc<Cluster>>, KafkaAccessError> {
+        Ok(self.look_once(ctx).await?.map(|admin| admin.cluster))
+    }
+
+    async fn look_once(&self, ctx: &Context) -> Result<Option<Admin>, KafkaAccessError> {
+        let mut known = self.admin.lock().await;
+        let seen = match known.as_ref() {
+            Some(seen) => seen.clone(),
+            None => match self.find(ctx).await {
+                Ok(None) => return Ok(None),
+                Ok(Some(admin)) => known.insert(Ok(admin)).clone(),
+                Err(error) => known.insert(Err(Arc::new(error))).clone(),
+            },
+        };
+        seen.map(Some).map_err(KafkaAccessError::Known)
+    }
+
+    async fn find(&self, ctx: &Context) -> Result<Option<Admin>, KafkaAccessError> {
         let kafka = &ctx.inventory.kafka;
         let login = match (&kafka.admin, &kafka.user) {
             (Some(login), _) => Some((ADMIN_SECRET, login)),
@@ -81,25 +168,34 @@ impl KafkaAccess {
                 None => return Ok(None),
             },
         };
-        let client = match client(ctx, sasl).await {
+        let first = match client(ctx, sasl.clone()).await {
             Ok(client) => client,
             Err(KafkaAccessError::Trust(TrustError::NoAuthority)) => return Ok(None),
             Err(error) => return Err(error),
         };
-        if kafka.managed().is_some() {
-            match client.probe_login(&endpoint(kafka)).await {
-                Ok(()) => {}
-                // Not running, or running with a certificate that the `kafka` phase is about to replace.
-                Err(
-                    LoginError::Dial { .. }
-                    | LoginError::CertificateExpired { .. }
-                    | LoginError::CertificateName { .. },
-                ) => return Ok(None),
-                Err(error) => return Err(error.into()),
-            }
+        let answered = match log_in(&first, &first.config().bootstrap).await {
+            Ok(answered) => answered,
+            // Not running, or running with a certificate that the `kafka` phase is about to replace.
+            Err(
+                LoginError::Dial { .. }
+                | LoginError::CertificateExpired { .. }
+                | LoginError::CertificateIssuer { .. }
+                | LoginError::CertificateName { .. },
+            ) if kafka.managed().is_some() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let client = match self.answered.get_or_init(|| answered.clone()) == &first.config().bootstrap[0] {
+            true => first,
+            false => client(ctx, sasl).await?,
+        };
+        let cluster = client.describe_cluster().await?;
+        let advertised: Vec<Endpoint> =
+            cluster.brokers.iter().map(|broker| broker.endpoint.clone()).collect();
+        // Where a bootstrap server is a broker under its own address, the way to it is known to work.
+        if !advertised.is_empty() && !advertised.contains(&answered) {
+            log_in(&client, &advertised).await.map_err(KafkaAccessError::Advertised)?;
         }
-        *admin = Some(client.clone());
-        Ok(Some(client))
+        Ok(Some(Admin { client, cluster: Arc::new(cluster) }))
     }
 
     /// The administration client, where Kafka must be running by now.
@@ -125,11 +221,13 @@ pub(crate) async fn client(ctx: &Context, sasl: Option<Sasl>) -> Result<Client, 
             Some(Tls::new(trust, None, names)?)
         }
     };
-    let bootstrap = kafka
+    let mut bootstrap: Vec<Endpoint> = kafka
         .bootstrap
         .iter()
         .map(|broker| Endpoint::new(broker.host.as_str(), broker.port.number()))
         .collect();
+    let answered = ctx.kafka.answered.get();
+    bootstrap.sort_by_key(|endpoint| Some(endpoint) != answered);
     let mut config = ClientConfig::new(bootstrap, Security { tls, sasl });
     config.client_id = "provision".to_owned();
     let dial = HostsDial {
@@ -139,10 +237,33 @@ pub(crate) async fn client(ctx: &Context, sasl: Option<Sasl>) -> Result<Client, 
     Ok(Client::new(config, Arc::new(dial)))
 }
 
-/// The first bootstrap server.
-pub(crate) fn endpoint(kafka: &Kafka) -> Endpoint {
-    let first = kafka.bootstrap.first().expect("an inventory has at least one bootstrap server");
-    Endpoint::new(first.host.as_str(), first.port.number())
+/// Logs in to the first of `brokers` that lets `client` in, and says which. One that is down or silent is passed over;
+/// one that refuses us speaks for all.
+pub(crate) async fn log_in(client: &Client, brokers: &[Endpoint]) -> Result<Endpoint, LoginError> {
+    let mut untried = brokers.iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut failure = None;
+    loop {
+        if let Some(broker) = untried.next() {
+            attempts.push(async move { (broker, client.probe_login(broker).await) });
+        }
+        let has_more = untried.len() > 0;
+        let next = async {
+            if has_more { tokio::time::sleep(HEAD_START).await } else { std::future::pending().await }
+        };
+        tokio::select! {
+            biased;
+            ended = attempts.next() => match ended {
+                Some((broker, Ok(()))) => return Ok(broker.clone()),
+                Some((_, Err(error))) if !error.is_transient() => return Err(error),
+                Some((_, Err(error))) => {
+                    failure.get_or_insert(error);
+                }
+                None => return Err(failure.expect("an inventory has at least one bootstrap server")),
+            },
+            () = next => {}
+        }
+    }
 }
 
 /// A login of the inventory with its password.

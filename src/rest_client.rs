@@ -11,8 +11,10 @@ use serde_json::Value;
 
 use crate::host::Host;
 
-/// Every request is answered or given up within this time; the herder's own limit is 90 s.
+/// A request is answered or given up within this time; the herder's own limit is 90 s.
 const LIMIT: Duration = Duration::from_secs(100);
+/// A worker answers from what it knows when it is only asked to look.
+const LOOK_LIMIT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RestError {
@@ -30,8 +32,8 @@ pub(crate) enum RestError {
         #[source]
         source: hyper::Error,
     },
-    #[error("{endpoint}: {method} {path}: no answer within {} s", LIMIT.as_secs())]
-    TimedOut { endpoint: Endpoint, method: Method, path: String },
+    #[error("{endpoint}: {method} {path}: no answer within {} s", after.as_secs())]
+    TimedOut { endpoint: Endpoint, method: Method, path: String, after: Duration },
     #[error("{endpoint}: {method} {path}: status {status}: {message}")]
     Refused { endpoint: Endpoint, method: Method, path: String, status: StatusCode, message: String },
     #[error("{endpoint}: {method} {path}: the answer is not JSON")]
@@ -50,6 +52,26 @@ impl RestError {
             Self::Refused { status, .. } => Some(*status),
             _ => None,
         }
+    }
+
+    /// What the operator can do about it.
+    pub(crate) fn hint(&self) -> String {
+        let text = match self {
+            Self::Connect { .. } => {
+                "is the worker running? a run of `provision apply` starts it; its log is on the host: `docker logs` \
+                 of its container, or `connect-worker.out` in its folder"
+            }
+            Self::Http { .. } | Self::TimedOut { .. } => {
+                "the worker ended or hangs: look at its log on the host (`docker logs` of its container, or \
+                 `connect-worker.out` in its folder), restart it if it hangs, and run again"
+            }
+            Self::Refused { status: StatusCode::CONFLICT, .. } => {
+                "the workers are sharing out their tasks anew; if that does not end, look at their logs"
+            }
+            Self::Refused { .. } => "look at the worker's log of this moment",
+            Self::NotJson { .. } => "something else than a Connect worker may listen on that port",
+        };
+        text.to_owned()
     }
 }
 
@@ -99,10 +121,12 @@ impl<'a> RestClient<'a> {
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Bytes, RestError> {
-        match tokio::time::timeout(LIMIT, self.unbounded(&method, path, body)).await {
+        let after = if method == Method::GET { LOOK_LIMIT } else { LIMIT };
+        match tokio::time::timeout(after, self.unbounded(&method, path, body)).await {
             Ok(answer) => answer,
             Err(_elapsed) => {
-                Err(RestError::TimedOut { endpoint: self.endpoint.clone(), method, path: path.to_owned() })
+                let endpoint = self.endpoint.clone();
+                Err(RestError::TimedOut { endpoint, method, path: path.to_owned(), after })
             }
         }
     }

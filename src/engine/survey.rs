@@ -75,7 +75,7 @@ pub(crate) async fn survey(ctx: &Context, phases: &[Box<dyn AnyPhase>], selectio
             }
         }
     }
-    survey.failures.sort_by(|a, b| a.target.cmp(&b.target));
+    survey.failures = joined(survey.failures);
     for phase in planned.into_values() {
         survey.plan.changes.extend(phase.changes);
         survey.findings.extend(phase.findings);
@@ -88,4 +88,17 @@ pub(crate) async fn survey(ctx: &Context, phases: &[Box<dyn AnyPhase>], selectio
         }),
     );
     survey
+}
+
+/// The failures by target; those with one cause in common, as when Kafka cannot be asked, are one of several steps.
+fn joined(mut failures: Vec<Failure>) -> Vec<Failure> {
+    failures.sort_by(|a, b| (&a.target, &a.message, &a.step).cmp(&(&b.target, &b.message, &b.step)));
+    failures.dedup_by(|next, kept| {
+        let is_same = next.target == kept.target && next.message == kept.message;
+        if is_same {
+            kept.step = format!("{}, {}", kept.step, next.step);
+        }
+        is_same
+    });
+    failures
 }

@@ -22,7 +22,12 @@ const PAUSE: Duration = Duration::from_millis(150);
 pub(crate) struct Connectors;
 
 /// Connectors that the cluster has, by name; empty when no worker of ours answers yet.
-pub(crate) type ConnectorFacts = BTreeMap<String, FoundConnector>;
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct ConnectorFacts {
+    found: BTreeMap<String, FoundConnector>,
+    /// What the worker finds wrong with configs that are new to it, by connector.
+    invalid: BTreeMap<String, Vec<String>>,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FoundConnector {
@@ -40,30 +45,48 @@ impl Phase for Connectors {
     const SCOPE: Scope = Scope::Cluster;
 
     async fn check(&self, at: &Scoped<'_>) -> Result<ConnectorFacts, PhaseError> {
-        let mut found = ConnectorFacts::new();
+        let mut facts = ConnectorFacts::default();
         if at.inventory().connectors.is_empty() {
-            return Ok(found);
+            return Ok(facts);
         }
-        let Some(rest) = any_worker(at).await else { return Ok(found) };
-        for name in at.inventory().connectors.keys() {
-            let failed = |error| PhaseError::make(format!("description of connector {name}"), error);
+        let Some(rest) = any_worker(at).await else { return Ok(facts) };
+        for (name, connector) in &at.inventory().connectors {
+            let failed = |error| PhaseError::rest(subject(connector), error);
+            let wanted = config(connector);
             match rest.get(&format!("/connectors/{}/config", segment(name.as_str()))).await {
                 Ok(config) => {
                     let status = standing::status(&rest, name.as_str()).await.map_err(failed)?;
                     let standing = status.as_ref().map(standing::judge);
-                    found.insert(name.to_string(), FoundConnector { config, standing });
+                    let is_known = differing(&wanted, &config).is_empty();
+                    facts.found.insert(name.to_string(), FoundConnector { config, standing });
+                    if is_known {
+                        continue;
+                    }
                 }
                 Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {}
                 Err(error) => return Err(failed(error)),
             }
+            let errors = config_errors(&rest, connector, &Value::Object(wanted)).await.map_err(failed)?;
+            if !errors.is_empty() {
+                facts.invalid.insert(name.to_string(), errors);
+            }
         }
-        Ok(found)
+        Ok(facts)
     }
 
     fn plan(&self, at: &Scoped<'_>, facts: &ConnectorFacts) -> Planned {
         let mut planned = Planned::default();
         for connector in at.inventory().connectors.values() {
-            let Some(found) = facts.get(connector.name.as_str()) else {
+            if let Some(errors) = facts.invalid.get(connector.name.as_str()) {
+                planned.findings.push(Finding {
+                    severity: Severity::Error,
+                    place: subject(connector),
+                    message: format!("{}: {}", refused_config(errors), errors.join("; ")),
+                    hint: Some(config_hint(connector)),
+                });
+                continue;
+            }
+            let Some(found) = facts.found.get(connector.name.as_str()) else {
                 planned.changes.push(Change::create(Self::ID, at.target, subject(connector)));
                 continue;
             };
@@ -105,7 +128,7 @@ impl Phase for Connectors {
             .find(|connector| subject(connector) == change.subject)
             .expect("a planned connector is a declared one");
         let rest = any_worker(at).await.ok_or_else(|| no_worker(at))?;
-        let failed = |error| PhaseError::make(subject(connector), error);
+        let failed = |error| PhaseError::rest(subject(connector), error);
         let before = standing::status(&rest, connector.name.as_str()).await.map_err(failed)?;
         let name = segment(connector.name.as_str());
         if change.action == Action::Restart {
@@ -113,7 +136,15 @@ impl Phase for Connectors {
             send_with_patience(&rest, Method::POST, &path, None).await.map_err(failed)?;
         } else {
             let wanted = Value::Object(config(connector));
-            validate(&rest, connector, &wanted).await?;
+            let errors = config_errors(&rest, connector, &wanted).await.map_err(failed)?;
+            if !errors.is_empty() {
+                return Err(PhaseError::Refused {
+                    place: subject(connector),
+                    message: refused_config(&errors),
+                    hint: Some(config_hint(connector)),
+                    tail: errors,
+                });
+            }
             let path = format!("/connectors/{name}/config");
             send_with_patience(&rest, Method::PUT, &path, Some(&wanted)).await.map_err(failed)?;
         }
@@ -188,35 +219,32 @@ fn differing(wanted: &Map<String, Value>, found: &Value) -> Vec<String> {
     keys
 }
 
-/// Asks the worker for every error of the config before it is written.
-async fn validate(rest: &RestClient<'_>, connector: &Connector, wanted: &Value) -> Result<(), PhaseError> {
+fn refused_config(errors: &[String]) -> String {
+    let noun = if errors.len() == 1 { "error" } else { "errors" };
+    format!("the worker refuses its config ({} {noun})", errors.len())
+}
+
+fn config_hint(connector: &Connector) -> String {
+    format!("change `connectors.{}` in the inventory", connector.name)
+}
+
+/// Every error that the worker finds in a config, as `KEY: WHAT`.
+async fn config_errors(
+    rest: &RestClient<'_>,
+    connector: &Connector,
+    wanted: &Value,
+) -> Result<Vec<String>, RestError> {
     // The worker refuses a path that spells the class otherwise than the config does: a full name for an alias.
     let class = connector.config.get("connector.class").map_or(connector.class.as_str(), String::as_str);
     let path = format!("/connector-plugins/{}/config/validate", segment(class));
-    let answer = rest
-        .json(Method::PUT, &path, Some(wanted))
-        .await
-        .map_err(|error| PhaseError::make(format!("validation of {}", subject(connector)), error))?;
-    let errors: Vec<String> = answer["configs"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| {
-            let errors: Vec<&str> =
-                entry["value"]["errors"].as_array()?.iter().filter_map(Value::as_str).collect();
-            let name = entry["value"]["name"].as_str()?;
-            (!errors.is_empty()).then(|| format!("{name}: {}", errors.join("; ")))
-        })
-        .collect();
-    if errors.is_empty() {
-        return Ok(());
-    }
-    Err(PhaseError::Refused {
-        place: subject(connector),
-        message: format!("the worker refuses its config ({} errors)", errors.len()),
-        hint: Some(format!("change `connectors.{}` in the inventory", connector.name)),
-        tail: errors,
-    })
+    let answer = rest.json(Method::PUT, &path, Some(wanted)).await?;
+    let errors = answer["configs"].as_array().into_iter().flatten().filter_map(|entry| {
+        let errors: Vec<&str> =
+            entry["value"]["errors"].as_array()?.iter().filter_map(Value::as_str).collect();
+        let name = entry["value"]["name"].as_str()?;
+        (!errors.is_empty()).then(|| format!("{name}: {}", errors.join("; ")))
+    });
+    Ok(errors.collect())
 }
 
 /// Connect answers 409 while the group rebalances; that passes.

@@ -272,15 +272,15 @@ async fn login_works(at: &Scoped<'_>, user: &ConnectUser) -> Result<bool, PhaseE
     Ok(true)
 }
 
-/// Logs in to the first broker as the user.
+/// Logs in as the user.
 async fn try_login(
     at: &Scoped<'_>,
     user: &ConnectUser,
     password: SecretString,
 ) -> Result<LoginState, KafkaAccessError> {
     let client = kafka_access::client(at.ctx, Some(kafka_access::sasl(&user.login, password))).await?;
-    match client.probe_login(&kafka_access::endpoint(&at.inventory().kafka)).await {
-        Ok(()) => Ok(LoginState::Works),
+    match kafka_access::log_in(&client, &client.config().bootstrap).await {
+        Ok(_) => Ok(LoginState::Works),
         Err(LoginError::Refused { .. } | LoginError::Scram { .. }) => Ok(LoginState::Refused),
         Err(error) => Err(error.into()),
     }

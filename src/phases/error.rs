@@ -4,6 +4,7 @@ use crate::authority::ClusterAuthorityError;
 use crate::control::ControlError;
 use crate::host::HostError;
 use crate::kafka_access::KafkaAccessError;
+use crate::rest_client::RestError;
 use crate::secrets::SecretError;
 use crate::worker_build::WorkerBuildError;
 
@@ -21,6 +22,13 @@ pub(crate) enum PhaseError {
     WorkerBuild(#[from] WorkerBuildError),
     #[error(transparent)]
     Authority(#[from] ClusterAuthorityError),
+    #[error("{subject}")]
+    Rest {
+        /// What the worker was asked about: a connector.
+        subject: String,
+        #[source]
+        source: Box<RestError>,
+    },
     #[error("{place}: {message}")]
     Refused { place: String, message: String, hint: Option<String>, tail: Vec<String> },
     /// The user wanted an end, and this did not come to its own in time.
@@ -45,6 +53,11 @@ impl PhaseError {
         }
     }
 
+    /// A worker that does not answer as it should, asked about `subject`.
+    pub(crate) fn rest(subject: impl ToString, source: RestError) -> Self {
+        Self::Rest { subject: subject.to_string(), source: Box::new(source) }
+    }
+
     pub(crate) fn make(
         what: impl Into<String>,
         source: impl std::error::Error + Send + Sync + 'static,
@@ -60,6 +73,7 @@ impl PhaseError {
             Self::Control(error) => error.hint(),
             Self::WorkerBuild(error) => error.hint(),
             Self::Authority(error) => error.hint(),
+            Self::Rest { source, .. } => Some(source.hint()),
             Self::Refused { hint, .. } => hint.clone(),
             Self::CutOff { .. } => Some("the next run looks again and does the rest".to_owned()),
             Self::Make { .. } => None,

@@ -330,11 +330,10 @@ async fn start(
     process::restart(host, &layout.place(), program).await?;
     let sasl = kafka_access::sasl(admin(at), material.admin_password.clone());
     let client = kafka_access::client(at.ctx, Some(sasl)).await?;
-    let endpoint = kafka_access::endpoint(&at.inventory().kafka);
     let deadline = Instant::now() + START_LIMIT;
     loop {
-        let error = match client.probe_login(&endpoint).await {
-            Ok(()) => return Ok(()),
+        let error = match kafka_access::log_in(&client, &client.config().bootstrap).await {
+            Ok(_) => return Ok(()),
             Err(error) => error,
         };
         let alive = matches!(process::look(host, &layout.place()).await?, State::Running { .. });

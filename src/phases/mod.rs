@@ -19,6 +19,7 @@ mod credentials;
 mod docker;
 mod error;
 mod files;
+mod group;
 mod image;
 mod java;
 mod kafka;
@@ -177,6 +178,7 @@ pub(crate) fn all() -> Vec<Box<dyn AnyPhase>> {
         Box::new(image::Image),
         Box::new(files::Files),
         Box::new(topics::Topics),
+        Box::new(group::Group),
         Box::new(conflicts::Conflicts),
         Box::new(services::Services),
         Box::new(connectors::Connectors),

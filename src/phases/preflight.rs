@@ -22,9 +22,6 @@ const SKEW_WARNING: Duration = Duration::from_secs(5);
 /// Clocks this far apart make certificates look expired or not yet valid.
 const SKEW_ERROR: Duration = Duration::from_secs(300);
 
-/// How long Kafka is asked for its brokers; other phases are more patient.
-const KAFKA_PATIENCE: Duration = Duration::from_secs(5);
-
 pub(crate) struct Preflight;
 
 /// What was asked, and what the host answered.
@@ -114,11 +111,7 @@ async fn advertised_brokers(at: &Scoped<'_>) -> Vec<Broker> {
     if inventory.kafka.managed().is_some() {
         return Vec::new();
     }
-    let ask = async {
-        let client = at.ctx.kafka.look(at.ctx).await.ok().flatten()?;
-        client.describe_cluster().await.ok()
-    };
-    let Ok(Some(cluster)) = tokio::time::timeout(KAFKA_PATIENCE, ask).await else { return Vec::new() };
+    let Ok(Some(cluster)) = at.ctx.kafka.cluster(at.ctx).await else { return Vec::new() };
     let brokers = cluster.brokers.iter();
     brokers.map(|broker| broker_at(inventory, &broker.endpoint.host, broker.endpoint.port)).collect()
 }

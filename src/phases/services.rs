@@ -83,7 +83,15 @@ impl Phase for Services {
             }
             Err(error) => (error.to_string(), error.tail().to_vec()),
         };
-        Err(PhaseError::Refused { place: at.target.to_string(), message, hint: way_back(at).await, tail })
+        let mend = match tail.is_empty() {
+            true => "look at the worker's properties and its log, and run again",
+            false => "the lines above are the end of its log: mend what they name, and run again",
+        };
+        let hint = match way_back(at).await {
+            Some(way_back) => format!("{mend}; {way_back}"),
+            None => mend.to_owned(),
+        };
+        Err(PhaseError::Refused { place: at.target.to_string(), message, hint: Some(hint), tail })
     }
 
     async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {

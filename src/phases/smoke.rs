@@ -167,7 +167,7 @@ async fn look_at_connectors(at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError>
         // A converged run may look in the middle of a rebalance: give the tasks their time.
         let settled = standing::settle(&rest, name.as_str(), None, PATIENCE, progress)
             .await
-            .map_err(|error| PhaseError::make(format!("status of {place}"), error))?;
+            .map_err(|error| PhaseError::rest(&place, error))?;
         let (severity, message, hint) = match settled {
             Standing::Running => continue,
             Standing::Halted { state } => {
@@ -248,7 +248,9 @@ async fn carry(
             Err(cause) if cause.status() == Some(StatusCode::CONFLICT) && Instant::now() < deadline => {
                 tokio::time::sleep(PAUSE).await;
             }
-            Err(cause) => return Err(PhaseError::make("probe connector", cause)),
+            Err(cause) => {
+                return Err(PhaseError::rest("probe connector", cause));
+            }
         }
     }
     let partition = TopicPartition::new(topic, 0);
@@ -306,7 +308,9 @@ async fn remove(at: &Scoped<'_>, rest: &RestClient<'_>, name: &str, topic: &str)
             Err(cause) if cause.status() == Some(StatusCode::CONFLICT) && Instant::now() < deadline => {
                 tokio::time::sleep(PAUSE).await;
             }
-            Err(cause) => return Err(PhaseError::make("removal of the probe connector", cause)),
+            Err(cause) => {
+                return Err(PhaseError::rest("removal of the probe connector", cause));
+            }
         }
     }
     let admin = at.ctx.kafka.admin(at.ctx).await?;

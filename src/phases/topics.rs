@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kafka_control::{Client, ConfigResource, CreateMode, NewTopic, ResponseError};
+use kafka_control::{ApiRefusal, Client, ConfigResource, CreateMode, NewTopic, ResponseError};
 use tokio::time::Instant;
 
 use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity};
@@ -29,8 +29,14 @@ pub(crate) struct FoundTopic {
     pub(crate) config: BTreeMap<String, String>,
 }
 
-/// Found topics by name; a missing one is not in it.
-pub(crate) type TopicFacts = BTreeMap<String, FoundTopic>;
+/// Topics by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct TopicFacts {
+    /// Those that exist.
+    found: BTreeMap<String, FoundTopic>,
+    /// Missing ones that Kafka would not create as they are wanted.
+    refused: BTreeMap<String, ApiRefusal>,
+}
 
 #[async_trait]
 impl Phase for Topics {
@@ -41,16 +47,17 @@ impl Phase for Topics {
     const SCOPE: Scope = Scope::Cluster;
 
     async fn check(&self, at: &Scoped<'_>) -> Result<TopicFacts, PhaseError> {
-        let Some(admin) = at.ctx.kafka.look(at.ctx).await? else { return Ok(TopicFacts::new()) };
+        let Some(admin) = at.ctx.kafka.look(at.ctx).await? else { return Ok(TopicFacts::default()) };
         let wanted = desired(at.inventory());
         let names: Vec<&str> = wanted.iter().map(|topic| topic.name.as_str()).collect();
-        let mut facts = TopicFacts::new();
+        let mut facts = TopicFacts::default();
         for (name, described) in admin.topics(&names).await.map_err(KafkaAccessError::from)? {
             let topic = match described {
                 Ok(topic) => topic,
                 Err(refusal) if refusal.code == ResponseError::UnknownTopicOrPartition => continue,
                 Err(refusal) => {
-                    return Err(PhaseError::make(format!("description of topic {name}"), refusal));
+                    let hint = refusal.hint().unwrap_or("see the message of the broker");
+                    return Err(PhaseError::refused(subject(&name), refusal.to_string(), hint));
                 }
             };
             let entries = admin.describe_configs(&ConfigResource::Topic(name.clone())).await;
@@ -64,7 +71,7 @@ impl Phase for Topics {
                 }
                 Err(error) => return Err(KafkaAccessError::from(error).into()),
             };
-            facts.insert(
+            facts.found.insert(
                 name,
                 FoundTopic {
                     partitions: topic.partitions.len(),
@@ -73,13 +80,35 @@ impl Phase for Topics {
                 },
             );
         }
+        // Kafka checks replicas, rights, configuration and policies without making anything.
+        let missing: Vec<NewTopic> =
+            wanted.iter().filter(|topic| !facts.found.contains_key(&topic.name)).map(new).collect();
+        let judged =
+            admin.create_topics(&missing, CreateMode::ValidateOnly).await.map_err(KafkaAccessError::from)?;
+        for (name, result) in judged {
+            match result {
+                Err(refusal) if refusal.code != ResponseError::TopicAlreadyExists => {
+                    facts.refused.insert(name, refusal);
+                }
+                _ => {}
+            }
+        }
         Ok(facts)
     }
 
     fn plan(&self, at: &Scoped<'_>, facts: &TopicFacts) -> Planned {
         let mut planned = Planned::default();
         for topic in desired(at.inventory()) {
-            match facts.get(&topic.name) {
+            match facts.found.get(&topic.name) {
+                None if facts.refused.contains_key(&topic.name) => {
+                    let refusal = &facts.refused[&topic.name];
+                    planned.findings.push(Finding {
+                        severity: Severity::Error,
+                        place: subject(&topic.name),
+                        message: format!("would not be created: {refusal}"),
+                        hint: Some(remedy(&topic, refusal)),
+                    });
+                }
                 None => planned.changes.push(
                     Change::create(Self::ID, at.target, subject(&topic.name))
                         .irreversible("a topic that holds records is not deleted"),
@@ -96,25 +125,19 @@ impl Phase for Topics {
             .iter()
             .find(|topic| subject(&topic.name) == change.subject)
             .expect("a planned topic is a desired one");
-        if facts.contains_key(&topic.name) {
+        if facts.found.contains_key(&topic.name) {
             return Ok(());
         }
         let admin = at.ctx.kafka.admin(at.ctx).await?;
-        let new = NewTopic {
-            name: topic.name.clone(),
-            partitions: Some(topic.partitions),
-            replication_factor: Some(topic.replication),
-            configs: topic.config.clone(),
-        };
         let results =
-            admin.create_topics(&[new], CreateMode::Create).await.map_err(KafkaAccessError::from)?;
+            admin.create_topics(&[new(topic)], CreateMode::Create).await.map_err(KafkaAccessError::from)?;
         for (name, result) in results {
             match result {
                 Ok(()) => {}
                 Err(refusal) if refusal.code == ResponseError::TopicAlreadyExists => {}
                 Err(refusal) => {
-                    let hint = refusal.hint().unwrap_or("see the message of the broker");
-                    return Err(PhaseError::refused(format!("topic {name}"), refusal.to_string(), hint));
+                    let hint = remedy(topic, &refusal);
+                    return Err(PhaseError::refused(subject(&name), refusal.to_string(), hint));
                 }
             }
         }
@@ -153,6 +176,40 @@ async fn has_leaders(admin: &Client, name: &str) -> Result<(), PhaseError> {
 
 fn subject(name: &str) -> String {
     format!("topic {name}")
+}
+
+fn new(topic: &DesiredTopic) -> NewTopic {
+    NewTopic {
+        name: topic.name.clone(),
+        partitions: Some(topic.partitions),
+        replication_factor: Some(topic.replication),
+        configs: topic.config.clone(),
+    }
+}
+
+/// What to do about a topic that Kafka does not create.
+fn remedy(topic: &DesiredTopic, refusal: &ApiRefusal) -> String {
+    let key = match topic.role {
+        Role::ConnectConfigs => "connect.topics.config".to_owned(),
+        Role::ConnectOffsets => "connect.topics.offset".to_owned(),
+        Role::ConnectStatus => "connect.topics.status".to_owned(),
+        Role::Application => format!("topics.{}", topic.name),
+    };
+    match refusal.code {
+        ResponseError::InvalidReplicationFactor => {
+            format!("set `{key}.replication` to the number of running brokers at most, or start more brokers")
+        }
+        ResponseError::TopicAuthorizationFailed | ResponseError::ClusterAuthorizationFailed => format!(
+            "give the user that `kafka.admin` names (without it: the Connect user) the right to create it: \
+             kafka-acls.sh --add --allow-principal User:NAME --operation Create --topic {}",
+            topic.name
+        ),
+        ResponseError::InvalidPartitions => format!("change `{key}.partitions`"),
+        ResponseError::InvalidConfig => format!("change `{key}.config`"),
+        _ => refusal
+            .hint()
+            .map_or_else(|| format!("see the message of the broker, and `{key}`"), str::to_owned),
+    }
 }
 
 /// What is wrong with an existing topic: errors where Connect would refuse it or lose data, warnings elsewhere.

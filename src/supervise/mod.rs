@@ -55,8 +55,9 @@ impl Service {
                 } else if container.is_up() {
                     (Need::Nothing, Vec::new())
                 } else {
+                    // The health of a container that does not run is the one from before its end.
                     let state =
-                        if container.health == "unhealthy" { &container.health } else { &container.status };
+                        if container.status == "running" { &container.health } else { &container.status };
                     (Need::Revive, vec![format!("found {state}")])
                 }
             }
@@ -128,6 +129,7 @@ mod tests {
         check(container("running", "healthy", "b"), Need::Restart, &["properties"]);
         check(container("exited", "", "b"), Need::Restart, &["properties"]);
         check(container("exited", "", "a"), Need::Revive, &["found exited"]);
+        check(container("exited", "unhealthy", "a"), Need::Revive, &["found exited"]);
         check(container("running", "unhealthy", "a"), Need::Revive, &["found unhealthy"]);
         check(Found::Container(None), Need::Start, &[]);
     }

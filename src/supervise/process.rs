@@ -136,14 +136,24 @@ pub(crate) async fn await_ready(
 ) -> Result<Result<(), Unready>, HostError> {
     let words: Vec<String> = words.iter().map(|word| quote(word)).collect();
     let seconds = patience.as_secs();
-    let script = format!("{}\npatience={seconds}\nawait {}", verbs(place), words.join(" "));
+    let words = words.join(" ");
+    // What the condition last said is why the process is not ready.
+    let script = format!(
+        "{}\npatience={seconds}\nawait {words}\nstatus=$?\n\
+         [ \"$status\" != {NOT_READY} ] || timeout 10 {words} 2>&1 | tail -n 3\nexit \"$status\"",
+        verbs(place)
+    );
     let title = format!("wait for {}", place.name);
     let command = Command::new(title, script).timeout(patience + Duration::from_secs(15));
     let output = host.run(&command).await?;
     match output.status {
         0 => Ok(Ok(())),
         ENDED => Ok(Err(Unready::Ended { tail: tail(host, place).await? })),
-        NOT_READY => Ok(Err(Unready::NotInTime { tail: tail(host, place).await? })),
+        NOT_READY => {
+            let mut lines = tail(host, place).await?;
+            lines.extend(output.stdout.lines().map(str::to_owned));
+            Ok(Err(Unready::NotInTime { tail: lines }))
+        }
         _ => Err(HostError::failed(host.name(), &command, output)),
     }
 }

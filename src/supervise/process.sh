@@ -73,7 +73,7 @@ start() {
 # 3: the process ended; 4: it runs and the command still fails.
 await() {
     deadline=$(($(date +%s) + patience))
-    until "$@" >/dev/null 2>&1; do
+    until timeout 10 "$@" >/dev/null 2>&1; do
         look || return 3
         [ "$(date +%s)" -lt "$deadline" ] || return 4
         sleep 0.1

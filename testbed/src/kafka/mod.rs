@@ -18,7 +18,7 @@ use rand::Rng;
 use rand::distr::Alphanumeric;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::certificates::{Authority, Fault, KeyKind};
+use crate::certificates::{Authority, Fault, KeyKind, Leaf};
 use crate::docker::Network;
 use crate::jars::Jars;
 use crate::{Error, owner};
@@ -40,6 +40,8 @@ pub struct KafkaSpec {
     pub security: Security,
     /// Whether rights are checked; then only `admin` has any at first.
     pub acls: bool,
+    /// Further ways in, on every broker; for [`Place::Loopback`].
+    pub listeners: Vec<Listener>,
     /// Broker properties that are added or replaced.
     pub properties: Vec<(String, String)>,
 }
@@ -52,9 +54,21 @@ impl Default for KafkaSpec {
             place: Place::Loopback,
             security: Security::Plaintext,
             acls: false,
+            listeners: Vec::new(),
             properties: Vec::new(),
         }
     }
+}
+
+/// A further way in for clients, beside the one of [`Security`]: one that is wrong in a way of its own, mostly.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// In capitals, as Kafka names listeners.
+    pub name: &'static str,
+    /// SASL_SSL with this certificate, or PLAINTEXT without login.
+    pub certificate: Option<Leaf>,
+    /// The `HOST:PORT` that clients are told; `None` for the true one.
+    pub advertised: Option<String>,
 }
 
 /// Where brokers run.
@@ -120,7 +134,7 @@ impl Kafka {
         let admin_password = SecretString::from(random_text(24));
         let mut brokers = Vec::new();
         for id in 1..=spec.brokers {
-            brokers.push(Broker::reserve(id, &dir, &spec.place)?);
+            brokers.push(Broker::reserve(id, &dir, &spec)?);
         }
         let all: Vec<_> = brokers.iter().map(Broker::endpoints).collect();
         for broker in &mut brokers {

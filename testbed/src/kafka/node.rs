@@ -33,7 +33,7 @@ pub struct Broker {
 /// What a node stands on for its whole life.
 #[derive(Debug)]
 enum Ground {
-    Loopback { _ports: [Port; 3] },
+    Loopback { _ports: Vec<Port> },
     Network(Network),
 }
 
@@ -44,11 +44,13 @@ enum Running {
 }
 
 impl Broker {
-    pub(super) fn reserve(id: u8, kafka: &Path, place: &Place) -> Result<Self, Error> {
+    pub(super) fn reserve(id: u8, kafka: &Path, spec: &KafkaSpec) -> Result<Self, Error> {
         let dir = paths::private_dir(kafka.join(format!("broker-{id}")))?;
-        let (endpoints, ground) = match place {
+        let (endpoints, ground) = match &spec.place {
             Place::Loopback => {
-                let ports = [Port::reserve()?, Port::reserve()?, Port::reserve()?];
+                let count = 3 + spec.listeners.len();
+                let ports = (0..count).map(|_| Port::reserve()).collect::<Result<Vec<_>, _>>()?;
+                let further = spec.listeners.iter().zip(&ports[3..]);
                 let endpoints = Endpoints {
                     id,
                     bind: "127.0.0.1".to_owned(),
@@ -57,6 +59,7 @@ impl Broker {
                     client_port: ports[0].number(),
                     internal_port: ports[1].number(),
                     controller_port: ports[2].number(),
+                    further: further.map(|(listener, port)| (listener.name, port.number())).collect(),
                 };
                 (endpoints, Ground::Loopback { _ports: ports })
             }
@@ -70,6 +73,7 @@ impl Broker {
                     client_port: 9092,
                     internal_port: 9093,
                     controller_port: 9094,
+                    further: Vec::new(),
                 };
                 (endpoints, Ground::Network(network.clone()))
             }
@@ -95,6 +99,15 @@ impl Broker {
     /// `HOST:PORT`, as clients are told.
     pub fn address(&self) -> String {
         format!("{}:{}", self.host(), self.port())
+    }
+
+    /// `HOST:PORT` where a further listener really is, whatever it tells clients.
+    ///
+    /// Panics: when there is no such listener.
+    pub fn listener(&self, name: &str) -> String {
+        let further = self.endpoints.further.iter();
+        let port = further.filter(|(found, _)| *found == name).map(|(_, port)| *port).next();
+        format!("{}:{}", self.host(), port.expect("the test asks for a listener it declared"))
     }
 
     /// What the broker has logged.

@@ -18,6 +18,8 @@ pub(super) struct Endpoints {
     pub(super) client_port: u16,
     pub(super) internal_port: u16,
     pub(super) controller_port: u16,
+    /// Names and ports of the further listeners.
+    pub(super) further: Vec<(&'static str, u16)>,
 }
 
 /// `server.properties` of the node `own` among `all`.
@@ -35,7 +37,8 @@ pub(super) fn render(
         Security::SaslSsl { .. } => "SASL_SSL",
     };
     let replication = all.len().min(3);
-    let Endpoints { id, bind, advertised, internal, client_port, internal_port, controller_port } = own;
+    let Endpoints { id, bind, advertised, internal, client_port, internal_port, controller_port, further } =
+        own;
     let mut rows = vec![
         ("process.roles".to_owned(), "broker,controller".to_owned()),
         ("node.id".to_owned(), id.to_string()),
@@ -70,16 +73,26 @@ pub(super) fn render(
         ("log.index.size.max.bytes".to_owned(), "1048576".to_owned()),
     ];
     if let Some(keystore) = keystore {
-        let listener = "listener.name.client";
-        rows.extend([
-            ("sasl.enabled.mechanisms".to_owned(), "SCRAM-SHA-512".to_owned()),
-            (
-                format!("{listener}.scram-sha-512.sasl.jaas.config"),
-                "org.apache.kafka.common.security.scram.ScramLoginModule required;".to_owned(),
-            ),
-            (format!("{listener}.ssl.keystore.type"), "PEM".to_owned()),
-            (format!("{listener}.ssl.keystore.location"), keystore.display().to_string()),
-        ]);
+        rows.push(("sasl.enabled.mechanisms".to_owned(), "SCRAM-SHA-512".to_owned()));
+        rows.extend(sasl_ssl("CLIENT", keystore));
+    }
+    for (listener, (name, port)) in spec.listeners.iter().zip(further) {
+        let true_address = format!("{advertised}:{port}");
+        let told = listener.advertised.as_ref().unwrap_or(&true_address);
+        let protocol = if listener.certificate.is_some() { "SASL_SSL" } else { "PLAINTEXT" };
+        for (key, entry) in [
+            ("listeners", format!("{name}://{bind}:{port}")),
+            ("advertised.listeners", format!("{name}://{told}")),
+            ("listener.security.protocol.map", format!("{name}:{protocol}")),
+        ] {
+            let row = rows.iter_mut().find(|(present, _)| present == key);
+            let (_, list) = row.expect("listeners are named above");
+            list.push(',');
+            list.push_str(&entry);
+        }
+        if let Some(leaf) = &listener.certificate {
+            rows.extend(sasl_ssl(name, &leaf.key_and_chain));
+        }
     }
     if spec.acls {
         rows.extend([
@@ -99,4 +112,17 @@ pub(super) fn render(
         writeln!(text, "{key}={value}").expect("writing to a string cannot fail");
     }
     text
+}
+
+/// What a SASL_SSL listener needs besides its entry in the lists.
+fn sasl_ssl(name: &str, keystore: &Path) -> [(String, String); 3] {
+    let listener = format!("listener.name.{}", name.to_lowercase());
+    [
+        (
+            format!("{listener}.scram-sha-512.sasl.jaas.config"),
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;".to_owned(),
+        ),
+        (format!("{listener}.ssl.keystore.type"), "PEM".to_owned()),
+        (format!("{listener}.ssl.keystore.location"), keystore.display().to_string()),
+    ]
 }

@@ -7,6 +7,7 @@ mod docker_variants;
 mod hosts;
 mod image;
 mod kafka_control;
+mod kafka_faults;
 mod lab;
 mod main_job;
 mod programs;

@@ -33,6 +33,7 @@ impl Ground {
             place: Place::Network(inner.clone()),
             security: Security::sasl_ssl(),
             acls: true,
+            listeners: Vec::new(),
             // Without the records that an idle controller writes, every record of the metadata log is a change.
             properties: vec![("metadata.max.idle.interval.ms".to_owned(), "0".to_owned())],
         });

@@ -1,0 +1,193 @@
+//! One Kafka for a table of faults: a right listener, and beside it one for each way in which a broker's certificate or
+//! advertised address can be wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use kafka_control::{
+    Acl, AclFilter, Client, ClientConfig, Endpoint, HostnameCheck, NewTopic, Sasl, Security as Login,
+    TcpDial, Tls, Trust,
+};
+use pki::StoreKind;
+use secrecy::ExposeSecret;
+use testbed::certificates::{Authority, Fault, KeyKind};
+use testbed::kafka::{Kafka, KafkaSpec, Listener, Security};
+use testbed::ports::Port;
+
+use super::site::{Inventory, Site};
+
+/// The names of the wrong listeners.
+pub(super) const EXPIRED: &str = "EXPIRED";
+pub(super) const WITHOUT_NAME: &str = "NONAME";
+pub(super) const OTHER_NAME: &str = "OTHERNAME";
+pub(super) const OTHER_AUTHORITY: &str = "OTHERCA";
+pub(super) const PLAIN: &str = "PLAIN";
+/// Clients are told a name that nobody knows.
+pub(super) const UNRESOLVED: &str = "UNRESOLVED";
+/// Clients are told an address where nobody listens.
+pub(super) const UNREACHABLE: &str = "UNREACHABLE";
+
+pub(super) struct Ground {
+    pub(super) kafka: Kafka,
+    /// Trusted certificates of every listener but [`OTHER_AUTHORITY`].
+    pub(super) trusted: PathBuf,
+    /// The same certificates in stores whose password is `changeit`.
+    pub(super) pkcs12: PathBuf,
+    pub(super) jks: PathBuf,
+    nowhere: Port,
+}
+
+/// Everything that a run which is refused must not change.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    topics: BTreeMap<String, usize>,
+    acls: Vec<Acl>,
+    users: BTreeSet<String>,
+    /// Path -> length, mode and time of change, on the host and on the control machine.
+    files: BTreeMap<PathBuf, (u64, u32, SystemTime)>,
+}
+
+impl Ground {
+    pub(super) async fn lay() -> Self {
+        let nowhere = Port::reserve().unwrap();
+        let ours = Authority::root("Second authority", KeyKind::Ec).await.unwrap();
+        let other = Authority::root("Unknown authority", KeyKind::Ec).await.unwrap();
+        let names = ["127.0.0.1", "localhost"].map(str::to_owned);
+        let right = ours.issue(&names, None).await.unwrap();
+        let mut listeners = vec![
+            Listener { name: PLAIN, certificate: None, advertised: None },
+            Listener {
+                name: UNRESOLVED,
+                certificate: Some(right.clone()),
+                advertised: Some("broker-1.kafka.invalid:9092".to_owned()),
+            },
+            Listener {
+                name: UNREACHABLE,
+                certificate: Some(right),
+                advertised: Some(format!("localhost:{}", nowhere.number())),
+            },
+        ];
+        for (name, authority, fault) in [
+            (EXPIRED, &ours, Some(Fault::Expired)),
+            (WITHOUT_NAME, &ours, Some(Fault::WithoutName)),
+            (OTHER_NAME, &ours, Some(Fault::OtherName)),
+            (OTHER_AUTHORITY, &other, None),
+        ] {
+            let certificate = Some(authority.issue(&names, fault).await.unwrap());
+            listeners.push(Listener { name, certificate, advertised: None });
+        }
+        let spec =
+            KafkaSpec { security: Security::sasl_ssl(), acls: true, listeners, ..KafkaSpec::default() };
+        let kafka = Kafka::start(spec).await.unwrap();
+        let folder = testbed::owner::dir("trust").unwrap();
+        let trusted = folder.join("ca.pem");
+        let pem = format!("{}{}", kafka.ca_pem().unwrap(), ours.root_pem());
+        fs::write(&trusted, &pem).unwrap();
+        let certificates = pki::certificates_from_pem(&pem).unwrap();
+        let store = |kind, name: &str| {
+            let path = folder.join(name);
+            fs::write(&path, pki::write_truststore(kind, &certificates, &"changeit".into()).unwrap())
+                .unwrap();
+            path
+        };
+        let pkcs12 = store(StoreKind::Pkcs12, "truststore.p12");
+        let jks = store(StoreKind::Jks, "truststore.jks");
+        Self { kafka, trusted, pkcs12, jks, nowhere }
+    }
+
+    /// An address where nobody listens.
+    pub(super) fn nowhere(&self) -> String {
+        format!("127.0.0.1:{}", self.nowhere.number())
+    }
+
+    pub(super) async fn standing(&self, site: &Site) -> Standing {
+        let admin = self.admin();
+        let topics = admin.all_topics().await.unwrap();
+        let users = admin.describe_scram_users(None).await.unwrap();
+        let mut files = BTreeMap::new();
+        for folder in [site.state(), site.kept()] {
+            list(&folder, &mut files);
+        }
+        // The worker goes on logging.
+        files.retain(|path, _| path.extension().is_none_or(|extension| extension != "out"));
+        Standing {
+            topics: topics.into_iter().map(|topic| (topic.name, topic.partitions.len())).collect(),
+            acls: admin.describe_acls(&AclFilter::default()).await.unwrap(),
+            users: users.into_iter().map(|user| user.name).collect(),
+            files,
+        }
+    }
+
+    /// The address of a wrong listener.
+    pub(super) fn at(&self, listener: &str) -> Vec<String> {
+        vec![self.kafka.brokers()[0].listener(listener)]
+    }
+
+    pub(super) fn admin_password(&self) -> String {
+        self.kafka.admin_password().expose_secret().to_owned()
+    }
+
+    /// An inventory that nothing is wrong with, of a cluster with a topic and a connector.
+    pub(super) fn inventory(&self, cluster: &str) -> Inventory {
+        Inventory {
+            bootstrap: vec![self.kafka.bootstrap().to_owned()],
+            security: "SASL_SSL",
+            trust: format!("{{ pem: {} }}", self.trusted.display()),
+            admin: "{ username: admin, password: { env: ADMIN_PASSWORD } }".to_owned(),
+            user: "{ acls: create }".to_owned(),
+            connect: "  topics:\n    config: { replication: 1 }\n    offset: { replication: 1, partitions: 2 }\n    \
+                      status: { replication: 1, partitions: 1 }\n"
+                .to_owned(),
+            topics: format!("  {cluster}-users: {{ partitions: 1, replication: 1 }}\n"),
+            connectors: format!(
+                "  {cluster}-users:\n    connector.class: DatagenConnector\n    kafka.topic: {cluster}-users\n    \
+                 quickstart: users\n    max.interval: 100\n    tasks.max: 1\n"
+            ),
+        }
+    }
+
+    /// A client of the cluster's super user.
+    pub(super) fn admin(&self) -> Client {
+        let trusted = pki::certificates_from_pem(self.kafka.ca_pem().unwrap()).unwrap();
+        let tls = Tls::new(Trust::Certificates(trusted), None, HostnameCheck::Required).unwrap();
+        let sasl = Sasl::ScramSha512 {
+            username: self.kafka.admin_username().to_owned(),
+            password: self.kafka.admin_password().clone(),
+        };
+        let security = Login { tls: Some(tls), sasl: Some(sasl) };
+        let bootstrap = Endpoint::parse_list(self.kafka.bootstrap()).unwrap();
+        Client::new(ClientConfig::new(bootstrap, security), Arc::new(TcpDial::default()))
+    }
+}
+
+impl Standing {
+    pub(super) async fn is_still(&self, ground: &Ground, site: &Site, name: &str) {
+        assert_eq!(*self, ground.standing(site).await, "{name}: a refused run changes nothing");
+    }
+}
+
+fn list(folder: &Path, into: &mut BTreeMap<PathBuf, (u64, u32, SystemTime)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let facts = entry.metadata().unwrap();
+        if facts.is_dir() {
+            list(&entry.path(), into);
+        } else {
+            into.insert(entry.path(), (facts.len(), facts.permissions().mode(), facts.modified().unwrap()));
+        }
+    }
+}
+
+/// A topic of one replica.
+pub(super) fn topic(name: &str, partitions: i32, policy: &str) -> NewTopic {
+    NewTopic {
+        name: name.to_owned(),
+        partitions: Some(partitions),
+        replication_factor: Some(1),
+        configs: BTreeMap::from([("cleanup.policy".to_owned(), policy.to_owned())]),
+    }
+}
