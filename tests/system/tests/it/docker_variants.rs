@@ -118,7 +118,7 @@ async fn docker_comes_through_a_proxy_to_a_data_root_of_its_own() -> Result<()> 
     let open = Network::create(Reach::ControlMachine).await?;
     let host = SshHost::start(Debian::Debian12, HostSpec::in_networks(&[&open])).await?;
     let proxy = Proxy::start(open.address(1).into()).await?;
-    host.exec(&format!("proxy=http://{}\n{CUT_OFF}", proxy.address())).await?;
+    host.exec(&format!("proxy=http://{}\n{CUT_OFF}{ENGINE_PROXY}", proxy.address())).await?;
     let program = Program::new(&host, vec![Entry::new("w1", &host)])?;
 
     for (case, arrange, cause, remedy, undo) in IN_THE_WAY {
@@ -145,8 +145,9 @@ async fn docker_comes_through_a_proxy_to_a_data_root_of_its_own() -> Result<()> 
     let status = tokio::time::timeout(PATIENCE, run.wait()).await.context("the run does not end")??;
     ensure!(status.success(), "the run after cloud-init ended with {status}");
 
-    let root = host.exec("docker info --format '{{.DockerRootDir}}'").await?;
-    ensure!(root.trim() == "/srv/docker", "the engine keeps its data in {root}");
+    let engine = host.exec("docker info --format '{{.DockerRootDir}} {{.HTTPProxy}}'").await?;
+    let expected = format!("/srv/docker http://{}", proxy.address());
+    ensure!(engine.trim() == expected, "data root and proxy of the engine are {engine}");
     ensure!(proxy.hosts().contains("deb.debian.org"), "the proxy saw {:?}", proxy.hosts());
     program.expect(0, &PLAN).await?;
     Ok(())
@@ -191,6 +192,13 @@ const LARGE_DATA_ROOT: &str = r#"
 umount /srv/small
 mount -t tmpfs -o size=1g tmpfs /srv/docker
 sed -i 's:/srv/small:/srv/docker:' /etc/docker/daemon.json
+"#;
+
+/// An engine that is told to pull through the proxy, which a worker's image never needs.
+const ENGINE_PROXY: &str = r#"
+mkdir -p /etc/systemd/system/docker.service.d
+printf '[Service]\nEnvironment=HTTP_PROXY=%s HTTPS_PROXY=%s\n' "$proxy" "$proxy" >/etc/systemd/system/docker.service.d/proxy.conf
+systemctl daemon-reload
 "#;
 
 /// A machine that is still being set up, until a file says otherwise.

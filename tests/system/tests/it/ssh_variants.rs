@@ -26,7 +26,7 @@ async fn a_persons_own_ssh_leads_to_ten_hosts() -> Result<()> {
 
     control.start_agent().await?;
     let before = ground.logins().await?;
-    let run = control.run("fleet.yml", &LOOK).await?;
+    let run = control.run("fleet.yml", &[&LOOK[..], &["--limit", &Ground::fleet_names()]].concat()).await?;
     let connected: Vec<String> = (1..=FLEET).map(|number| format!("fleet-{number}: connected")).collect();
     run.expect(0, &connected.iter().map(String::as_str).collect::<Vec<_>>())?;
     let after = ground.logins().await?;
@@ -38,7 +38,9 @@ async fn a_persons_own_ssh_leads_to_ten_hosts() -> Result<()> {
     hops_are_held_to_their_keys(&ground).await?;
     certificates_are_held_to_their_authority(&ground).await?;
     configuration_is_blamed_by_its_line(&ground).await?;
+    a_jump_host_says_why_it_cannot_connect(&ground).await?;
     pinned_keys_and_ipv6(&ground).await?;
+    the_inventory_and_the_configuration_share_the_way(&ground).await?;
     a_busy_server_is_asked_again(&ground).await
 }
 
@@ -93,6 +95,13 @@ async fn configuration_is_blamed_by_its_line(ground: &Ground) -> Result<()> {
     ground.ensure_nothing_left("a broken configuration").await
 }
 
+async fn a_jump_host_says_why_it_cannot_connect(ground: &Ground) -> Result<()> {
+    let run = ground.control.run("fleet.yml", &[&LOOK[..], &["--limit", "closed"]].concat()).await?;
+    let cause = "the jump host bastion says: connect failed: Connection refused";
+    run.expect(3, &["closed: connect: cannot be reached over SSH: ", cause, "jump hosts"])?;
+    ground.ensure_nothing_left("a host that is closed").await
+}
+
 /// The same way in the inventory's own words: keys pinned, another port, and IPv6 for a jump host and the host.
 async fn pinned_keys_and_ipv6(ground: &Ground) -> Result<()> {
     let control = &ground.control;
@@ -104,6 +113,18 @@ async fn pinned_keys_and_ipv6(ground: &Ground) -> Result<()> {
     let named = format!("jump host {}: it shows SHA256:", ground.bastion.address());
     control.run("pinned.yml", &LOOK).await?.expect(3, &["six: connect: the host key differs", &named])?;
     ground.ensure_nothing_left("a second hop refused").await
+}
+
+/// The inventory names the last jump host by its alias; the way to that one is the configuration's.
+async fn the_inventory_and_the_configuration_share_the_way(ground: &Ground) -> Result<()> {
+    let control = &ground.control;
+    control.write("shared.yml", &ground.inventory_of_a_jump_alias()).await?;
+    let before = ground.logins().await?;
+    control.run("shared.yml", &LOOK).await?.expect(0, &["fleet-7: connected", "fleet-8: connected"])?;
+    let after = ground.logins().await?;
+    let new = (after.gate - before.gate, after.bastion - before.bastion);
+    ensure!(new == (1, 1), "the jump hosts saw {new:?} logins");
+    ground.ensure_nothing_left("a shared way").await
 }
 
 /// Strangers fill a server up to its `MaxStartups`; it closes our connection before a word, and has room later.

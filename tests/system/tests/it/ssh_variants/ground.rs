@@ -98,11 +98,11 @@ impl Ground {
     /// line of the authority, which is a pattern, comes after.
     async fn introduce(&self, base: &str, key: &dyn Fn(&str) -> Result<String>) -> Result<()> {
         let Self { control, gate, bastion, .. } = self;
-        control.write("../.ssh/config", "Include conf.d/*\nHost *\n  User nobody\n").await?;
+        control.write("../.ssh/config", &format!("Include conf.d/*\n{HABITS}")).await?;
         let mut config = format!(
             "Host gate\n  HostName {}\n  Port 2222\n  User ubuntu\n\
              Host bastion\n  HostName {}\n  User ubuntu\n  ProxyJump gate\n\
-             Host fleet-* busy\n  User ubuntu\n  ProxyJump bastion\n",
+             Host fleet-* busy closed\n  User ubuntu\n  ProxyJump bastion\n",
             gate.address(),
             bastion.address()
         );
@@ -119,7 +119,7 @@ impl Ground {
                 known += &format!("{base}{} {}\n", 100 + number, key(&format!("fleet-{number} "))?);
             }
         }
-        config += &format!("Host busy\n  HostName {base}120\n");
+        config += &format!("Host busy\n  HostName {base}120\nHost closed\n  HostName {base}101\n  Port 2\n");
         known += &format!("{base}120 {}\n", key("busy ")?);
         control.write("../.ssh/conf.d/fleet", &config).await?;
         control.write("../.ssh/known_hosts", &known).await?;
@@ -127,10 +127,15 @@ impl Ground {
         control.append(".ssh/known_hosts", &format!("@cert-authority {base}* {}", self.authority)).await
     }
 
-    /// Names of `~/.ssh/config` and nothing more.
+    /// The ten hosts, as `--limit` takes them.
+    pub(super) fn fleet_names() -> String {
+        (1..=FLEET).map(|number| format!("fleet-{number}")).collect::<Vec<_>>().join(",")
+    }
+
+    /// Names of `~/.ssh/config` and nothing more. Nobody listens at the last one.
     pub(super) fn inventory_of_names(&self) -> String {
         let mut hosts: Vec<String> = (1..=FLEET).map(|number| format!("fleet-{number}")).collect();
-        hosts.push("busy".to_owned());
+        hosts.extend(["busy", "closed"].map(str::to_owned));
         let hosts: Vec<String> =
             hosts.iter().map(|name| format!("  {name}: {{ address: {name} }}\n")).collect();
         format!("cluster: variants\nhosts:\n{}{}", hosts.concat(), self.kafka())
@@ -142,6 +147,12 @@ impl Ground {
         format!(
             "kafka: {{ bootstrap: [\"broker.test:9092\"], security: PLAINTEXT, extra_hosts: {{ broker.test: {at} }} }}\n"
         )
+    }
+
+    /// Two hosts behind an alias of `~/.ssh/config`.
+    pub(super) fn inventory_of_a_jump_alias(&self) -> String {
+        let hosts = "  fleet-7: { address: fleet-7 }\n  fleet-8: { address: fleet-8 }\n";
+        format!("cluster: variants\nhosts:\n{hosts}ssh: {{ jump: [bastion] }}\n{}", self.kafka())
     }
 
     /// One host over IPv6, with every key pinned, the second jump host's as given.
@@ -204,6 +215,21 @@ ssh:
         Ok(self.fleet.exec("cat /run/crowd").await?.trim() == "left")
     }
 }
+
+/// What people write for all their hosts, and none of it may weaken a run or outlive it.
+const HABITS: &str = "\
+Host *
+  User nobody
+  StrictHostKeyChecking no
+  BatchMode no
+  LogLevel QUIET
+  RequestTTY force
+  RemoteCommand echo habits
+  ForwardAgent yes
+  ControlMaster auto
+  ControlPath ~/.ssh/master-%C
+  ControlPersist 10m
+";
 
 /// Starts the ten servers and the busy one; prints every host key, that of an authority, and one that nobody has. The
 /// first five servers have their keys signed.
