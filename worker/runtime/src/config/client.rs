@@ -69,9 +69,10 @@ pub(crate) fn librdkafka(
     match kind {
         ClientKind::Producer => {
             config.set("partitioner", "murmur2_random");
-            // The JVM's buffer.memory is 32 MiB; a full buffer makes the task wait.
-            config.set("queue.buffering.max.kbytes", "65536");
-            config.set("queue.buffering.max.messages", "200000");
+            // The JVM's buffer.memory; a full buffer makes the task wait. Of small records, as many as fill some
+            // requests: more would cost memory (300 bytes each) and no request would leave sooner.
+            config.set("queue.buffering.max.kbytes", "32768");
+            config.set("queue.buffering.max.messages", "50000");
             config.set("linger.ms", "5");
             config.set("batch.num.messages", "100000");
         }
