@@ -130,18 +130,22 @@ impl Pipeline {
         Ok(EncodedRecord { key, value: appended(encoded, start, buffer), headers })
     }
 
-    /// Decodes one record whose key and value are ranges of `bytes`. `None` drops it. Errors fail the task.
+    /// Decodes one record whose key and value are ranges of `bytes`, and adds it to `records`, or drops it. Errors
+    /// fail the task.
     pub(crate) fn decode(
         &mut self,
         raw: RawRecord,
         bytes: &Bytes,
         metrics: &TaskMetrics,
-    ) -> Result<Option<SinkRecord>, ConnectError> {
-        let place = (raw.topic.clone(), raw.partition, raw.offset, raw.timestamp);
-        match self.try_decode(raw, bytes) {
-            Ok(record) => Ok(Some(record)),
+        records: &mut Vec<SinkRecord>,
+    ) -> Result<(), ConnectError> {
+        match self.try_decode(&raw, bytes) {
+            Ok(record) => {
+                records.push(record);
+                Ok(())
+            }
             Err(failure) => {
-                let (topic, partition, offset, timestamp) = place;
+                let RawRecord { topic, partition, offset, timestamp, .. } = raw;
                 let time = timestamp
                     .map(|t| format!(", timestamp={t}, timestampType=CreateTime"))
                     .unwrap_or_default();
@@ -150,23 +154,22 @@ impl Pipeline {
                         ", where consumed record is {{topic='{topic}', partition={partition}, offset={offset}{time}}}"
                     )
                 };
-                self.judge(failure, record, metrics)?;
-                Ok(None)
+                self.judge(failure, record, metrics)
             }
         }
     }
 
-    fn try_decode(&mut self, raw: RawRecord, bytes: &Bytes) -> Result<SinkRecord, Failure> {
+    fn try_decode(&mut self, raw: &RawRecord, bytes: &Bytes) -> Result<SinkRecord, Failure> {
         let converters = &mut self.converters;
         let failed = |stage| move |error| Failure { stage, error };
-        let key = raw.key.map(|range| bytes.slice(range));
+        let key = raw.key.clone().map(|range| bytes.slice(range));
         let key = converters.key.to_connect_data(&raw.topic, key.as_ref()).map_err(failed(Stage::Key))?;
-        let value = raw.value.map(|range| bytes.slice(range));
+        let value = raw.value.clone().map(|range| bytes.slice(range));
         let value =
             converters.value.to_connect_data(&raw.topic, value.as_ref()).map_err(failed(Stage::Value))?;
         let mut headers = Vec::with_capacity(raw.headers.len());
-        for (name, data) in raw.headers {
-            let name = name.into();
+        for (name, data) in &raw.headers {
+            let name = name.as_str().into();
             let header = converters
                 .header
                 .to_connect_header(&raw.topic, &name, data.as_ref())
@@ -184,7 +187,7 @@ impl Pipeline {
                 timestamp: raw.timestamp,
                 headers: Headers::from(headers),
             },
-            original_topic: raw.topic,
+            original_topic: raw.topic.clone(),
             original_partition: raw.partition,
             offset: raw.offset,
             timestamp_type: raw.timestamp_type,

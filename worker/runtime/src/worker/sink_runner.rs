@@ -7,17 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use connect_api::{Bytes, BytesMut, ConnectError, Props, SinkRecord, SinkTask, TopicOffsets, TopicPartition};
-use futures::{FutureExt, StreamExt};
+use connect_api::{ConnectError, Props, SinkRecord, SinkTask, TopicOffsets, TopicPartition};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers, Message, Timestamp};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::worker::TaskDefaults;
 use crate::metrics::task::TaskMetrics;
 use crate::names::{State, TargetState, TaskId};
 use crate::worker::controls::{Controls, Reporter};
-use crate::worker::pipeline::{Pipeline, RawRecord};
+use crate::worker::pipeline::Pipeline;
+use crate::worker::sink_batch::{RawBatch, consume};
 use crate::worker::sink_consumer::{self, ConsumerError, Rebalance, SinkConsumer};
 use crate::worker::sink_context::Requests;
 
@@ -60,20 +59,12 @@ struct Batch {
     due: Instant,
 }
 
-/// Records as they are consumed: their bytes lie one after the other in one buffer.
-#[derive(Default)]
-struct Raw {
-    records: Vec<RawRecord>,
-    bytes: BytesMut,
-    topic: Option<Arc<str>>,
-}
-
 enum Next {
     Stop,
     Again,
     Commit,
     Deliver,
-    Consumed(Raw),
+    Consumed(RawBatch),
     Failed(KafkaError),
 }
 
@@ -166,7 +157,7 @@ impl SinkRunner {
         }
     }
 
-    fn decode(&mut self, raw: Raw) -> Result<Batch, ConnectError> {
+    fn decode(&mut self, raw: RawBatch) -> Result<Batch, ConnectError> {
         let bytes = raw.bytes.freeze();
         self.metrics.taken.add(raw.records.len() as u64);
         self.metrics.batch_size.record(raw.records.len() as f64);
@@ -190,7 +181,7 @@ impl SinkRunner {
                     last = Some((partition, next));
                 }
             }
-            records.extend(self.pipeline.decode(record, &bytes, &self.metrics)?);
+            self.pipeline.decode(record, &bytes, &self.metrics, &mut records)?;
         }
         ends.extend(last);
         if self.tracks_topics {
@@ -419,61 +410,4 @@ impl SinkRunner {
 
 fn failed(error: ConsumerError) -> ConnectError {
     ConnectError::connect("consumer failed").with_source(error)
-}
-
-/// Waits for records and takes those that are there, up to `max`. Cancel-safe: nothing is lost, because what
-/// was taken is returned without waiting again.
-async fn consume(consumer: &SinkConsumer, max: usize) -> Result<Raw, KafkaError> {
-    let mut raw = Raw::default();
-    let mut messages = consumer.inner().stream();
-    match messages.next().await {
-        Some(message) => raw.add(&message?),
-        None => return Err(KafkaError::Canceled),
-    }
-    while raw.records.len() < max {
-        match messages.next().now_or_never() {
-            Some(Some(Ok(message))) => raw.add(&message),
-            Some(Some(Err(error))) => {
-                tracing::warn!(%error, "sink consumer");
-                break;
-            }
-            Some(None) | None => break,
-        }
-    }
-    Ok(raw)
-}
-
-impl Raw {
-    fn add(&mut self, message: &BorrowedMessage<'_>) {
-        let topic = match &self.topic {
-            Some(topic) if **topic == *message.topic() => topic.clone(),
-            _ => self.topic.insert(Arc::from(message.topic())).clone(),
-        };
-        let (timestamp, timestamp_type) = match message.timestamp() {
-            Timestamp::NotAvailable => (None, connect_api::TimestampType::NoTimestampType),
-            Timestamp::CreateTime(ms) => (Some(ms), connect_api::TimestampType::CreateTime),
-            Timestamp::LogAppendTime(ms) => (Some(ms), connect_api::TimestampType::LogAppendTime),
-        };
-        let headers = message.headers().map_or_else(Vec::new, |headers| {
-            headers.iter().map(|h| (h.key.to_owned(), h.value.map(Bytes::copy_from_slice))).collect()
-        });
-        let mut append = |part: Option<&[u8]>| {
-            part.map(|part| {
-                let start = self.bytes.len();
-                self.bytes.extend_from_slice(part);
-                start..self.bytes.len()
-            })
-        };
-        let (key, value) = (append(message.key()), append(message.payload()));
-        self.records.push(RawRecord {
-            topic,
-            partition: message.partition(),
-            offset: message.offset(),
-            timestamp: timestamp.filter(|t| *t >= 0),
-            timestamp_type,
-            key,
-            value,
-            headers,
-        });
-    }
 }
