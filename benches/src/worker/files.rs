@@ -50,7 +50,8 @@ impl Group for Files {
         let kafka = Kafka::start(KafkaSpec::default()).await?;
         let ground = Ground::lay(&kafka, bench.scaled(1_000_000, 2_000))?;
         fill_supply(bench, &ground, &kafka).await?;
-        let subjects = bench.subjects(&[&jvm::DEFAULTS, &jvm::TUNED]);
+        let tunings = [&jvm::DEFAULTS, &jvm::TUNED];
+        let subjects = bench.subjects(bench.scaled(&tunings[..], &tunings[..1]));
         let mut measured = vec![Measured::default(); subjects.len()];
         for round in 0..bench.rounds {
             let mut workers = Vec::new();
@@ -191,7 +192,8 @@ impl Ground {
 /// The records that all sinks read, as the JVM worker writes them at its defaults.
 async fn fill_supply(bench: &Bench, ground: &Ground, kafka: &Kafka) -> anyhow::Result<()> {
     ground.topics.create(SUPPLY).await?;
-    let mut worker = Worker::launch(bench, Subject::Jvm(&jvm::DEFAULTS), kafka, SUPPLY, &[]).await?;
+    let subject = bench.scaled(Subject::Jvm(&jvm::DEFAULTS), Subject::Ours);
+    let mut worker = Worker::launch(bench, subject, kafka, SUPPLY, &[]).await?;
     worker.ready().await?;
     worker.call("POST", "/connectors", &source_config(SUPPLY, &ground.input, SUPPLY).to_string()).await?;
     ground.topics.filled(SUPPLY, ground.lines as u64).await?;

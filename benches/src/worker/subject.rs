@@ -51,6 +51,7 @@ impl Bench {
 pub(crate) struct Worker {
     process: Process,
     port: Port,
+    _metrics_port: Port,
     began: Instant,
 }
 
@@ -63,7 +64,10 @@ impl Worker {
         group: &str,
         extra: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let (folder, port) = (owner::dir("worker")?, Port::reserve()?);
+        let folder = owner::dir("worker")?;
+        let (port, metrics_port) = (Port::reserve()?, Port::reserve()?);
+        // The JVM worker does not know it. Its default is one port for all workers of a host.
+        let metrics_listener = format!("http://127.0.0.1:{}", metrics_port.number());
         let topics = ["configs", "offsets", "status"].map(|what| format!("{group}-{what}"));
         let string = "org.apache.kafka.connect.storage.StringConverter";
         let mut rows = vec![
@@ -73,6 +77,7 @@ impl Worker {
             ("status.storage.topic", &topics[2]),
             ("key.converter", string),
             ("value.converter", string),
+            ("metrics.listener", &metrics_listener),
         ];
         rows.extend_from_slice(extra);
         if let Subject::Jvm(tuning) = subject {
@@ -91,7 +96,7 @@ impl Worker {
             },
         };
         let began = Instant::now();
-        Ok(Self { process: Process::start(&program)?, port, began })
+        Ok(Self { process: Process::start(&program)?, port, _metrics_port: metrics_port, began })
     }
 
     /// How long ago it was launched.

@@ -26,7 +26,6 @@ fn a_quick_look_measures_both_workers_and_writes_the_page() {
         "<!-- begin worker/files -->",
         "| source, rows/s | ",
         "JVM, defaults: ",
-        "JVM, tuned: ",
         "| sink, processor time | ",
         "<!-- begin worker/image -->",
         "| size of the image | ",
