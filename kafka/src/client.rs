@@ -166,6 +166,11 @@ impl Client {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The next request to each broker opens a connection of its own. Requests under way are not disturbed.
+    pub(crate) fn forget_links(&self) {
+        self.state().links.clear();
+    }
+
     pub(crate) fn link(&self, broker: &Endpoint) -> Link {
         let mut state = self.state();
         state

@@ -235,6 +235,13 @@ impl Member {
         response.members.iter().try_for_each(|member| self.check(ApiKey::LeaveGroup, member.error_code))
     }
 
+    /// Forgets the coordinator and every connection: after a silence they may be dead without anybody having said so, and
+    /// whoever waits for an answer on a dead one waits in vain.
+    pub fn forget_connections(&self) {
+        self.state().coordinator = None;
+        self.client.forget_links();
+    }
+
     /// The id that the coordinator gave this member; `None` before the first join.
     pub fn member_id(&self) -> Option<String> {
         Some(self.state().member_id.clone()).filter(|id| !id.is_empty())

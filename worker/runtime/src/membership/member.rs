@@ -284,9 +284,13 @@ impl<V: GroupView> Actor<V> {
                 }
                 Ok(Err(
                     GroupError::UnknownMemberId | GroupError::IllegalGeneration | GroupError::NotJoined,
-                ))
-                | Err(_) => {
+                )) => {
                     session.end();
+                    GroupEvent::Lost
+                }
+                Err(_) => {
+                    session.end();
+                    self.member.forget_connections();
                     GroupEvent::Lost
                 }
                 Ok(Err(error)) if error.is_transient() => {
