@@ -74,10 +74,10 @@ pub(crate) async fn run(
     let config = Arc::new(config);
     let mut sockets = Vec::new();
     for listener in &config.rest.listeners {
-        sockets.push(server::bind(listener).await?);
+        sockets.push(server::bind("listeners", listener).await?);
     }
     let metrics_socket = match &config.metrics_listener {
-        Some(listener) => Some(server::bind(listener).await?),
+        Some(listener) => Some(server::bind("metrics.listener", listener).await?),
         None => None,
     };
     let advertised = advertised_authority(&config, &sockets);

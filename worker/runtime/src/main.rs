@@ -26,6 +26,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::properties::Properties;
 use crate::config::{ConfigErrors, Problem, WorkerConfig};
+use crate::plugins::converters;
 
 /// The worker failed while it ran.
 const FAILED: u8 = 1;
@@ -149,7 +150,14 @@ fn read(file: &Path) -> Result<WorkerConfig, ConfigErrors> {
     let environment: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
         .collect();
-    WorkerConfig::read(properties, &environment)
+    let unknown = converters::problems(&properties);
+    let config = WorkerConfig::read(properties, &environment);
+    if unknown.is_empty() {
+        return config;
+    }
+    let mut problems = config.err().map_or_else(Vec::new, |ConfigErrors(problems)| problems);
+    problems.extend(unknown);
+    Err(ConfigErrors(problems))
 }
 
 fn runtime(name: &'static str, threads: usize) -> std::io::Result<tokio::runtime::Runtime> {

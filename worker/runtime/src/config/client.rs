@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
 
 use crate::config::Problem;
 use crate::config::security::ClientSecurity;
@@ -50,6 +51,8 @@ const WITHOUT_MEANING: &[&str] = &[
     "partitioner.availability.timeout.ms",
     "partitioner.adaptive.partitioning.enable",
     "partitioner.ignore.keys",
+    "metadata.max.idle.ms",
+    "security.providers",
     // Read by the sink runner, not by librdkafka.
     "max.poll.records",
     // Read by `ClientSecurity`.
@@ -138,6 +141,32 @@ pub(crate) fn librdkafka(
     if problems.is_empty() { Ok(config) } else { Err(problems) }
 }
 
+/// Everything that is wrong with the settings of a kind of clients. `prefix`: of these settings in the worker's
+/// properties; a problem bears the whole name.
+pub(crate) fn problems(kind: ClientKind, prefix: &str, java: &BTreeMap<String, String>) -> Vec<Problem> {
+    let mut problems = match librdkafka(kind, java) {
+        Err(problems) => problems,
+        Ok(config) => refused(config),
+    };
+    for problem in &mut problems {
+        problem.property.insert_str(0, prefix);
+    }
+    problems
+}
+
+/// What librdkafka itself refuses, which it says one at a time.
+fn refused(mut config: ClientConfig) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    while let Err(KafkaError::ClientConfig(_, description, key, value)) = config.create_native_config() {
+        config.remove(&key);
+        let java = RENAMED.iter().find(|(_, ours)| *ours == key).map_or(key.as_str(), |(java, _)| java);
+        let is_secret = key.starts_with("sasl.") || key.starts_with("ssl.");
+        let found = if is_secret { String::new() } else { format!(", found {value:?}") };
+        problems.push(Problem::new(java, format!("the Kafka client refuses it: {description}{found}")));
+    }
+    problems
+}
+
 fn strategies(value: &str) -> Result<String, String> {
     let mut names = Vec::new();
     for class in value.split(',').map(str::trim) {
@@ -191,5 +220,15 @@ mod tests {
         let java = BTreeMap::from([("interceptor.classes".to_owned(), "com.example.X".to_owned())]);
         let problems = librdkafka(ClientKind::Producer, &java).unwrap_err();
         assert_eq!(problems[0].property, "interceptor.classes");
+        let java = [("max.request.size", "much"), ("no.such.setting", "1"), ("linger.ms", "5")];
+        let java = java.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let named: Vec<_> = super::problems(ClientKind::Producer, "producer.", &java)
+            .into_iter()
+            .map(|problem| problem.property)
+            .collect();
+        assert_eq!(named.len(), 2, "{named:?}");
+        for expected in ["producer.max.request.size", "producer.no.such.setting"] {
+            assert!(named.iter().any(|name| name == expected), "{expected} in {named:?}");
+        }
     }
 }

@@ -28,8 +28,9 @@ pub(crate) enum JaasError {
     NoSemicolon,
     #[error("login module {0} is not supported, only ScramLoginModule and PlainLoginModule are")]
     Module(String),
-    #[error("control flag {0:?} is not one of required, requisite, sufficient, optional")]
-    Flag(String),
+    // What stands there may be a password that lost its place.
+    #[error("after the login module comes one of required, requisite, sufficient, optional")]
+    Flag,
     #[error("option {0:?} is missing")]
     Missing(&'static str),
 }
@@ -40,7 +41,8 @@ pub(crate) fn parse(text: &str) -> Result<Login, JaasError> {
         Some(Token::Word(name)) => match name.rsplit('.').next() {
             Some("ScramLoginModule") => LoginModule::Scram,
             Some("PlainLoginModule") => LoginModule::Plain,
-            _ => return Err(JaasError::Module(name)),
+            Some(class) if class.ends_with("LoginModule") => return Err(JaasError::Module(name)),
+            _ => return Err(JaasError::Shape),
         },
         _ => return Err(JaasError::Shape),
     };
@@ -49,7 +51,7 @@ pub(crate) fn parse(text: &str) -> Result<Login, JaasError> {
             if ["required", "requisite", "sufficient", "optional"]
                 .iter()
                 .any(|known| known.eq_ignore_ascii_case(&flag)) => {}
-        Some(Token::Word(flag)) => return Err(JaasError::Flag(flag)),
+        Some(Token::Word(_)) => return Err(JaasError::Flag),
         _ => return Err(JaasError::Shape),
     }
     let (mut username, mut password) = (None, None);
@@ -163,7 +165,8 @@ mod tests {
             ("ScramLoginModule required username=\"u\" password=\"p;", JaasError::OpenQuote),
             ("ScramLoginModule required username=\"u\";", JaasError::Missing("password")),
             ("Krb5LoginModule required;", JaasError::Module("Krb5LoginModule".into())),
-            ("ScramLoginModule username=\"u\";", JaasError::Flag("username".into())),
+            ("ScramLoginModule username=\"u\";", JaasError::Flag),
+            ("hunter2;", JaasError::Shape),
             ("", JaasError::Shape),
         ] {
             assert_eq!(parse(text).unwrap_err(), expected, "{text}");

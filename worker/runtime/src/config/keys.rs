@@ -9,10 +9,30 @@
 pub(crate) enum Kind {
     Text,
     List,
-    /// A whole number from the given one upwards.
-    Number(i64),
+    /// A whole number, both ends included.
+    Number {
+        least: i64,
+        most: i64,
+    },
+    /// At least 1, or -1 for what the brokers have as their default.
+    BrokersChoice {
+        most: i64,
+    },
     Boolean,
 }
+
+/// Java's `int`.
+const fn int(least: i64) -> Kind {
+    Kind::Number { least, most: i32::MAX as i64 }
+}
+
+/// Java's `long`.
+const fn long(least: i64) -> Kind {
+    Kind::Number { least, most: i64::MAX }
+}
+
+const PARTITIONS: Kind = Kind::BrokersChoice { most: i32::MAX as i64 };
+const REPLICAS: Kind = Kind::BrokersChoice { most: i16::MAX as i64 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Preset {
@@ -45,7 +65,7 @@ const fn ignored(name: &'static str) -> Key {
     Key { name, kind: Kind::Text, default: Preset::Null, effect: Effect::Ignored }
 }
 
-use Kind::{Boolean, List, Number, Text};
+use Kind::{Boolean, List, Text};
 use Preset::{Null, Required, Value};
 
 #[rustfmt::skip]
@@ -54,21 +74,21 @@ pub(crate) const KEYS: &[Key] = &[
     used("group.id", Text, Required),
     used("client.id", Text, Value("")),
     used("connect.protocol", Text, Value("sessioned")),
-    used("session.timeout.ms", Number(1), Value("10000")),
+    used("session.timeout.ms", int(1), Value("10000")),
     // Ours: 500 instead of 3000, so that a worker that leaves is replaced within two seconds.
-    used("heartbeat.interval.ms", Number(1), Value("500")),
-    used("rebalance.timeout.ms", Number(1), Value("60000")),
-    used("worker.sync.timeout.ms", Number(0), Value("3000")),
+    used("heartbeat.interval.ms", int(1), Value("500")),
+    used("rebalance.timeout.ms", int(1), Value("60000")),
+    used("worker.sync.timeout.ms", int(0), Value("3000")),
     used("exactly.once.source.support", Text, Value("disabled")),
 
     used("config.storage.topic", Text, Required),
-    used("config.storage.replication.factor", Number(-1), Value("3")),
+    used("config.storage.replication.factor", REPLICAS, Value("3")),
     used("offset.storage.topic", Text, Required),
-    used("offset.storage.replication.factor", Number(-1), Value("3")),
-    used("offset.storage.partitions", Number(-1), Value("25")),
+    used("offset.storage.replication.factor", REPLICAS, Value("3")),
+    used("offset.storage.partitions", PARTITIONS, Value("25")),
     used("status.storage.topic", Text, Required),
-    used("status.storage.replication.factor", Number(-1), Value("3")),
-    used("status.storage.partitions", Number(-1), Value("5")),
+    used("status.storage.replication.factor", REPLICAS, Value("3")),
+    used("status.storage.partitions", PARTITIONS, Value("5")),
     used("internal.topics.automatic.creation.enable", Boolean, Value("true")),
 
     used("key.converter", Text, Required),
@@ -77,15 +97,15 @@ pub(crate) const KEYS: &[Key] = &[
     used("config.providers", List, Value("")),
     used("connector.client.config.override.policy", Text, Value("All")),
     used("connector.client.config.override.allowlist", List, Value("")),
-    used("task.shutdown.graceful.timeout.ms", Number(0), Value("5000")),
-    used("offset.flush.interval.ms", Number(0), Value("60000")),
-    used("offset.flush.timeout.ms", Number(0), Value("5000")),
+    used("task.shutdown.graceful.timeout.ms", long(0), Value("5000")),
+    used("offset.flush.interval.ms", long(0), Value("60000")),
+    used("offset.flush.timeout.ms", long(0), Value("5000")),
     used("topic.tracking.enable", Boolean, Value("true")),
     used("topic.tracking.allow.reset", Boolean, Value("true")),
 
     used("listeners", List, Value("http://:8083")),
     used("rest.advertised.host.name", Text, Null),
-    used("rest.advertised.port", Number(0), Null),
+    used("rest.advertised.port", Kind::Number { least: 0, most: u16::MAX as i64 }, Null),
     used("rest.advertised.listener", Text, Null),
     used("admin.listeners", List, Null),
     used("rest.extension.classes", List, Value("")),
@@ -109,14 +129,14 @@ pub(crate) const KEYS: &[Key] = &[
     used("ssl.keystore.certificate.chain", Text, Null),
     used("ssl.key.password", Text, Null),
     used("ssl.endpoint.identification.algorithm", Text, Value("https")),
-    used("request.timeout.ms", Number(0), Value("40000")),
-    used("metadata.max.age.ms", Number(0), Value("300000")),
-    used("reconnect.backoff.ms", Number(0), Value("50")),
-    used("reconnect.backoff.max.ms", Number(0), Value("1000")),
-    used("retry.backoff.ms", Number(0), Value("100")),
-    used("retry.backoff.max.ms", Number(0), Value("1000")),
-    used("connections.max.idle.ms", Number(0), Value("540000")),
-    used("socket.connection.setup.timeout.ms", Number(0), Value("10000")),
+    used("request.timeout.ms", int(0), Value("40000")),
+    used("metadata.max.age.ms", long(0), Value("300000")),
+    used("reconnect.backoff.ms", long(0), Value("50")),
+    used("reconnect.backoff.max.ms", long(0), Value("1000")),
+    used("retry.backoff.ms", long(0), Value("100")),
+    used("retry.backoff.max.ms", long(0), Value("1000")),
+    used("connections.max.idle.ms", long(0), Value("540000")),
+    used("socket.connection.setup.timeout.ms", long(0), Value("10000")),
 
     // Belong to parts of the JVM worker that this one does not have yet.
     ignored("worker.unsync.backoff.ms"),
@@ -210,8 +230,13 @@ mod tests {
     #[test]
     fn defaults_can_be_read() {
         for key in KEYS {
-            if let (Value(text), Number(least)) = (key.default, key.kind) {
-                assert!(text.parse::<i64>().unwrap() >= least, "{}", key.name);
+            let range = match key.kind {
+                Kind::Number { least, most } => least..=most,
+                Kind::BrokersChoice { most } => 1..=most,
+                _ => continue,
+            };
+            if let Value(text) = key.default {
+                assert!(range.contains(&text.parse().unwrap()), "{}", key.name);
             }
         }
     }

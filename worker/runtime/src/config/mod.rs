@@ -1,9 +1,10 @@
 //! Worker properties -> [`WorkerConfig`].
 //!
-//! `keys.rs` is the table of all properties; `worker.rs` reads it; `client.rs` turns the settings of a Java
-//! client into those of librdkafka. Nothing here connects to anything.
+//! `keys.rs` is the table of all properties; `worker.rs` reads it; `consistency.rs` says what must fit together;
+//! `client.rs` turns the settings of a Java client into those of librdkafka. Nothing here connects to anything.
 
 pub(crate) mod client;
+pub(crate) mod consistency;
 pub(crate) mod jaas;
 pub(crate) mod keys;
 pub(crate) mod listener;

@@ -154,14 +154,23 @@ fn read_tls<'a>(
     get: impl Fn(&str) -> Option<&'a str>,
 ) -> Result<TlsSettings, Problem> {
     let trust = match (get("ssl.truststore.certificates"), get("ssl.truststore.location")) {
-        (Some(pem), _) => Some(pem.to_owned()),
+        (Some(pem), _) => {
+            let property = "ssl.truststore.certificates";
+            let certificates =
+                pki::certificates_from_pem(pem).map_err(|e| Problem::new(property, chain(&e)))?;
+            if certificates.is_empty() {
+                return Err(Problem::new(property, "there is no certificate in it")
+                    .with_hint("one or more blocks in PEM, from BEGIN CERTIFICATE to END CERTIFICATE"));
+            }
+            Some(pem.to_owned())
+        }
         (None, Some(location)) => {
             let property = "ssl.truststore.location";
             let kind = store_kind("ssl.truststore.type", get("ssl.truststore.type"))?;
             let bytes = read_store(property, location)?;
             let password = get("ssl.truststore.password").map(SecretString::from);
             let certificates = pki::read_truststore(kind, &bytes, password.as_ref())
-                .map_err(|e| Problem::new(property, format!("{location}: {}", chain(&e))))?;
+                .map_err(|e| store_problem("truststore", location, &e))?;
             Some(pki::certificates_to_pem(&certificates))
         }
         (None, None) => None,
@@ -180,7 +189,7 @@ fn read_tls<'a>(
             let (store_password, key_password) =
                 (secret("ssl.keystore.password"), secret("ssl.key.password"));
             let identity = pki::read_keystore(kind, &bytes, store_password.as_ref(), key_password.as_ref())
-                .map_err(|e| Problem::new(property, format!("{location}: {}", chain(&e))))?;
+                .map_err(|e| store_problem("keystore", location, &e))?;
             Some(PemIdentity { chain: identity.chain_pem(), key: identity.key_pem() })
         }
         (None, None) => None,
@@ -224,6 +233,19 @@ fn store_kind(property: &str, text: Option<&str>) -> Result<pki::StoreKind, Prob
 
 fn read_store(property: &str, location: &str) -> Result<Vec<u8>, Problem> {
     std::fs::read(location).map_err(|e| Problem::new(property, format!("cannot read {location}: {e}")))
+}
+
+/// `store`: how the store is called in the names of its properties.
+fn store_problem(store: &str, location: &str, error: &pki::StoreError) -> Problem {
+    let property = match error {
+        pki::StoreError::WrongPassword { .. }
+        | pki::StoreError::PasswordNeeded { .. }
+        | pki::StoreError::PasswordCharacters { .. } => format!("ssl.{store}.password"),
+        pki::StoreError::WrongKeyPassword { .. } => "ssl.key.password".to_owned(),
+        pki::StoreError::OtherKind { .. } => format!("ssl.{store}.type"),
+        _ => format!("ssl.{store}.location"),
+    };
+    Problem::new(property, format!("{location}: {}", chain(error)))
 }
 
 /// An error and its causes on one line.

@@ -8,7 +8,7 @@ use crate::config::listener::Listener;
 use crate::config::properties::Properties;
 use crate::config::providers::ConfigProviders;
 use crate::config::security::ClientSecurity;
-use crate::config::{ConfigErrors, Problem};
+use crate::config::{ConfigErrors, Problem, consistency};
 
 /// A distributed worker's configuration, valid by construction.
 #[derive(Clone, Debug)]
@@ -119,6 +119,9 @@ impl WorkerConfig {
         }
         let mut reader = Reader { properties: Properties::from(values), problems };
         let config = reader.read(providers);
+        if let Some(config) = &config {
+            reader.problems.extend(consistency::problems(config));
+        }
         match config {
             Some(config) if reader.problems.is_empty() => {
                 warn_about(&config.properties);
@@ -257,9 +260,19 @@ impl Reader {
                 "true" | "false" => Ok(()),
                 _ => wrong(format!("expected true or false, found {text:?}")),
             },
-            Kind::Number(least) => match text.parse::<i64>() {
-                Ok(number) if number >= least => Ok(()),
-                Ok(number) => wrong(format!("Value must be at least {least}, found {number}")),
+            Kind::Number { least, most } => match text.parse::<i64>() {
+                Ok(number) if (least..=most).contains(&number) => Ok(()),
+                Ok(number) if number < least => {
+                    wrong(format!("Value must be at least {least}, found {number}"))
+                }
+                Ok(number) => wrong(format!("Value must be no more than {most}, found {number}")),
+                Err(_) => wrong(format!("Not a number: {text:?}")),
+            },
+            Kind::BrokersChoice { most } => match text.parse::<i64>() {
+                Ok(number) if number == -1 || (1..=most).contains(&number) => Ok(()),
+                Ok(number) => wrong(format!(
+                    "Value must lie between 1 and {most}, or be -1 for the brokers' default, found {number}"
+                )),
                 Err(_) => wrong(format!("Not a number: {text:?}")),
             },
         }
@@ -298,11 +311,6 @@ impl Reader {
         if !["eager", "compatible", "sessioned"].contains(&protocol.as_str()) {
             let expected = "expected one of eager, compatible, sessioned";
             self.problems.push(Problem::new("connect.protocol", expected));
-        }
-        if let Some(port) = self.properties.get("rest.advertised.port")
-            && port.trim().parse::<u16>().is_err()
-        {
-            self.problems.push(Problem::new("rest.advertised.port", "expected a port from 0 to 65535"));
         }
         if self.properties.get("rest.advertised.listener").is_some_and(|l| !l.eq_ignore_ascii_case("http")) {
             self.problems.push(Problem::new("rest.advertised.listener", "only http is supported yet"));

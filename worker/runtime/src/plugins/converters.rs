@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 
 use connect_api::{ConnectError, Converter, ConverterKind, HeaderConverter};
 
+use crate::config::Problem;
 use crate::config::keys::{self, Preset};
 use crate::config::properties::Properties;
+use crate::config::providers::ConfigProviders;
 use crate::names::RawConfig;
+use crate::plugins::builtin::PLUGINS;
 use crate::plugins::registry::{self, Make, Plugin};
 
 pub(crate) struct Converters {
@@ -32,6 +35,40 @@ impl Converters {
             header: header_converter(config, worker)?,
         })
     }
+}
+
+/// What is wrong with the converters that the worker's own properties name. A class that a variable names is judged
+/// when it is used.
+pub(crate) fn problems(worker: &Properties) -> Vec<Problem> {
+    let none = RawConfig::new();
+    let results = [
+        ("key.converter", converter("key.converter", ConverterKind::Key, &none, worker).err()),
+        ("value.converter", converter("value.converter", ConverterKind::Value, &none, worker).err()),
+        (HEADER, header_converter(&none, worker).err()),
+    ];
+    let is_known = |property: &str| {
+        let class = worker_class(property, worker);
+        !class.is_empty() && !ConfigProviders::has_variable(&class)
+    };
+    let wrong = results.into_iter().filter_map(|(property, error)| error.map(|error| (property, error)));
+    wrong
+        .filter(|(property, _)| is_known(property))
+        .map(|(property, error)| match find(property, &worker_class(property, worker)) {
+            Some(_) => Problem::new(property, error.to_string()),
+            None => Problem::new(property, error.to_string()).with_hint(there_are(property)),
+        })
+        .collect()
+}
+
+/// The classes that a property can name.
+fn there_are(property: &str) -> String {
+    let fits = |plugin: &&Plugin| match plugin.make {
+        Make::Converter(_) => property != HEADER,
+        Make::HeaderConverter(_) => property == HEADER,
+        _ => false,
+    };
+    let classes: Vec<&str> = PLUGINS.iter().filter(fits).map(|plugin| plugin.class).collect();
+    format!("one of {}", classes.join(", "))
 }
 
 pub(crate) fn converter(

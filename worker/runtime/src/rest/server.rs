@@ -15,15 +15,17 @@ use tower::util::MapRequestLayer;
 use crate::config::listener::{Listener, authority};
 
 #[derive(Debug, thiserror::Error)]
-#[error("could not listen on {address}")]
+#[error("{property}: could not listen on {address}")]
 pub(crate) struct BindError {
+    property: &'static str,
     address: String,
     source: std::io::Error,
 }
 
-pub(crate) async fn bind(listener: &Listener) -> Result<TcpListener, BindError> {
+/// `property`: the one that names the listener.
+pub(crate) async fn bind(property: &'static str, listener: &Listener) -> Result<TcpListener, BindError> {
     let (host, port) = listener.address();
-    let failed = |source| BindError { address: authority(host, port), source };
+    let failed = |source| BindError { property, address: authority(host, port), source };
     TcpListener::bind((host, port)).await.map_err(failed)
 }
 

@@ -251,7 +251,7 @@ async fn requests_go_to_the_leader_in_two_hops_at_most() {
             (StatusCode::CREATED, [("location", "/connectors/x")], r#"{"name":"x"}"#).into_response()
         }
     });
-    let socket = server::bind(&Listener { host: "127.0.0.1".into(), port: 0 }).await.unwrap();
+    let socket = server::bind("listeners", &Listener { host: "127.0.0.1".into(), port: 0 }).await.unwrap();
     let url = format!("http://{}/", server::local_address(&socket).unwrap());
     let end = CancellationToken::new();
     let serving = tokio::spawn(server::serve(socket, leader, end.clone()));
