@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity};
-use crate::host::{Host, HostExt, HostFacts};
+use crate::host::{Host, HostError, HostExt, HostFacts};
 use crate::inventory::model::{self, DockerSource, Runtime};
 use crate::plan::{Change, Target};
 use crate::shell::docker::{self, Client, Compose, DockerFacts, Origin, Parts, Vendor};
@@ -122,8 +122,26 @@ async fn install(
         distribution: if facts.os == "ubuntu" { "ubuntu" } else { "debian" },
         codename: &facts.os_codename,
     };
-    host.check(&docker::install(origin, parts, &vendor)).await?;
-    Ok(())
+    let command = docker::install(origin, parts, &vendor);
+    let output = host.run(&command).await?;
+    let hint = match output.status {
+        0 => return Ok(()),
+        docker::KEY_REFUSED => {
+            "compare `docker.vendor.fingerprint` with what the vendor publishes: whoever has the key is root on the \
+             host; an expired key is for the repository to renew"
+        }
+        docker::VENDOR_REFUSED => {
+            "check `docker.vendor.url` and who signs it, the host's clock, and its proxy for apt"
+        }
+        _ => return Err(HostError::failed(host.name(), &command, output).into()),
+    };
+    let (message, said) = output.stderr.split_once('\n').unwrap_or((&output.stderr, ""));
+    Err(PhaseError::Refused {
+        place: host.name().to_string(),
+        message: message.to_owned(),
+        hint: Some(hint.to_owned()),
+        tail: said.lines().map(str::to_owned).collect(),
+    })
 }
 
 /// What has to happen for Docker to be there, or why it cannot.

@@ -191,6 +191,12 @@ pub(crate) enum Parts {
     ComposeOnly,
 }
 
+/// Exit status of [`install`] when the key of the vendor's repository is not the pinned one, or no longer valid.
+pub(crate) const KEY_REFUSED: i32 = 21;
+
+/// Exit status of [`install`] when the vendor's repository does not answer, or not with what its key signed.
+pub(crate) const VENDOR_REFUSED: i32 = 22;
+
 /// Installs Docker from packages, then starts the engine and waits until it answers.
 pub(crate) fn install(origin: Origin, parts: Parts, vendor: &Vendor<'_>) -> Command {
     let origin = match origin {
@@ -203,7 +209,7 @@ pub(crate) fn install(origin: Origin, parts: Parts, vendor: &Vendor<'_>) -> Comm
         Parts::ComposeOnly => "compose",
     };
     let body = format!(
-        "key={VENDOR_KEY}\nlist={VENDOR_LIST}\norigin={origin}\nparts={parts}\nurl={}\nfingerprint={}\ndistribution={}\ncodename={}\n{INSTALL}\n{START}",
+        "key_refused={KEY_REFUSED}\nvendor_refused={VENDOR_REFUSED}\nkey={VENDOR_KEY}\nlist={VENDOR_LIST}\norigin={origin}\nparts={parts}\nurl={}\nfingerprint={}\ndistribution={}\ncodename={}\n{INSTALL}\n{START}",
         quote(vendor.url),
         quote(vendor.fingerprint),
         quote(vendor.distribution),
@@ -233,19 +239,19 @@ from_vendor() {
   trap forget_vendor EXIT
   command -v gpg >/dev/null 2>&1 && [ -e /etc/ssl/certs/ca-certificates.crt ] || install ca-certificates gnupg
   mkdir -p /etc/apt/keyrings
-  /usr/lib/apt/apt-helper download-file "$url/$distribution/gpg" "$key" >"$log" 2>&1 || fail "cannot fetch the key of $url"
+  /usr/lib/apt/apt-helper download-file "$url/$distribution/gpg" "$key" >"$log" 2>&1 || fail "cannot fetch the key of $url" $vendor_refused
   # A home of its own, for gpg makes one where it finds none.
   home=$(mktemp -d) || fail "cannot make a folder for gpg"
   listed=$(gpg --homedir "$home" --batch --quiet --no-auto-check-trustdb --with-colons --show-keys "$key" 2>"$log")
   rm -rf -- "$home"
   found=$(echo "$listed" | sed -n '/^pub:/{n;s/^fpr:*\([0-9A-F]*\):.*/\1/p}')
-  [ "$found" = "$fingerprint" ] || fail "the key of $url has the fingerprint ${found:-of no key}, and $fingerprint is pinned"
+  [ "$found" = "$fingerprint" ] || fail "the key of $url has the fingerprint ${found:-of no key}, and $fingerprint is pinned" $key_refused
   expired=$(echo "$listed" | sed -n 's/^pub:e:[^:]*:[^:]*:[^:]*:[^:]*:\([0-9]*\):.*/\1/p')
-  [ -z "$expired" ] || fail "the key of $url has expired on $(date -u -d "@$expired" +%F)"
+  [ -z "$expired" ] || fail "the key of $url has expired on $(date -u -d "@$expired" +%F)" $key_refused
   chmod 644 "$key"
   echo "deb [arch=$(dpkg --print-architecture) signed-by=$key] $url/$distribution $codename stable" >"$list"
   apt -o Dir::Etc::sourcelist="$list" -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 -o APT::Update::Error-Mode=any update \
-    || fail "cannot use the packages of $url"
+    || fail "cannot use the packages of $url" $vendor_refused
   install "$@"
   trap leave EXIT
 }

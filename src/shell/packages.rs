@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const INSTALL_LIMIT: Duration = Duration::from_secs(900);
 
 /// A script around `body` that may use the functions `update`, `has_candidate PACKAGE`, `install PACKAGE…` and
-/// `fail MESSAGE`.
+/// `fail MESSAGE [STATUS]`.
 ///
 /// It runs to its end once it is started, whatever becomes of the connection, because half an installation blocks the
 /// next one. What the tools print goes to a file; its end is shown when a step fails.
@@ -27,7 +27,7 @@ log=$(mktemp) || exit 1
 leave() { rm -f -- "$log"; }
 trap leave EXIT
 # The message comes first, and an error shows a dozen lines.
-fail() { { echo "$1"; tail -n 10 "$log"; } >&2; exit 1; }
+fail() { { echo "$1"; tail -n 10 "$log"; } >&2; exit "${2:-1}"; }
 if command -v cloud-init >/dev/null 2>&1; then
   # Its own failures are not ours; only its being busy is.
   timeout "$patience" cloud-init status --wait >/dev/null 2>&1

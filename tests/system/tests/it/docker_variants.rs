@@ -44,15 +44,22 @@ async fn the_vendors_packages_are_taken_when_its_key_signs_them() -> Result<()> 
 
     let (good, expired) = (vendor.good.as_str(), vendor.expired.as_str());
     let pinned = format!("has the fingerprint {good}, and {expired} is pinned");
-    for (case, repository, fingerprint, cause) in [
-        ("a wrong key", "good", expired, pinned.as_str()),
-        ("an expired key", "expired", expired, "has expired on 2020-01-02"),
-        ("packages that another key signed", "forged", good, "cannot use the packages of"),
-        ("no repository", "absent", good, "cannot fetch the key of"),
+    for (case, repository, fingerprint, cause, remedy) in [
+        ("a wrong key", "good", expired, pinned.as_str(), "`docker.vendor.fingerprint`"),
+        ("an expired key", "expired", expired, "has expired on 2020-01-02", "the repository to renew"),
+        (
+            "packages that another key signed",
+            "forged",
+            good,
+            "cannot use the packages of",
+            "`docker.vendor.url`",
+        ),
+        ("no repository", "absent", good, "cannot fetch the key of", "its proxy for apt"),
     ] {
         let run = with("vendor", repository, fingerprint)?.expect(5, &APPLY).await.context(case)?;
-        ensure!(run.says("w1: Docker: failed to install Docker"), "{case}: the place is not named");
+        ensure!(run.says("error: w1: Docker: "), "{case}: the place is not named");
         ensure!(run.says(cause) && run.says(&vendor.url(repository)), "{case}: the cause is not named");
+        ensure!(run.says("  hint: ") && run.says(remedy), "{case}: the remedy is not named");
         let left = "ls /etc/apt/sources.list.d /etc/apt/keyrings 2>/dev/null | grep docker || true; command -v docker || true";
         let left = host.exec(left).await?;
         ensure!(left.is_empty(), "{case} left {left}");
