@@ -205,3 +205,25 @@ async fn heartbeat_and_farewell_do_not_wait_behind_a_join() {
     assert!(matches!(error, GroupError::Unreachable(_)), "{error:?}");
     assert_eq!(started.elapsed().as_secs(), 65);
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_a_silence_nobody_waits_on_an_old_connection() {
+    // Connections that are older than this answer nothing: the network went away under them.
+    let dead_below = Arc::new(AtomicUsize::new(0));
+    let script = Arc::new(Script::new({
+        let dead_below = dead_below.clone();
+        move |asked| match asked.connection < dead_below.load(Ordering::SeqCst) {
+            true => Reply::Silence,
+            false => friendly(&asked.request),
+        }
+    }));
+    let member = member(&script);
+    member.join(&[(PROTOCOL, Bytes::new())], "test").await.unwrap();
+    member.heartbeat().await.unwrap();
+    dead_below.store(script.times_dialed(), Ordering::SeqCst);
+    let started = tokio::time::Instant::now();
+    member.forget_connections();
+    member.join(&[(PROTOCOL, Bytes::new())], "again").await.unwrap();
+    member.heartbeat().await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
