@@ -9,7 +9,8 @@
 //! journal.jsonl     one line per change made, without secrets
 //! ```
 //!
-//! Files are written aside and renamed, so that a run that dies leaves old or new ones, never halves.
+//! Files are written aside and renamed, so that a run that dies leaves old or new ones, never halves. What it wrote
+//! aside has a name of its own for each file: the next run, which writes that file, writes over it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -101,10 +102,24 @@ impl ControlHome {
     fn write_at(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let folder = path.parent().unwrap_or(&self.folder);
         create_private_folders(folder)?;
-        let mut aside = tempfile::NamedTempFile::new_in(folder)?;
-        aside.write_all(bytes)?;
-        aside.as_file().sync_all()?;
-        aside.persist(path).map_err(|error| error.error)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = folder.join(format!(".{name}.new"));
+        let written = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&aside)
+            .and_then(|mut file| {
+                file.write_all(bytes)?;
+                file.sync_all()
+            })
+            .and_then(|()| fs::rename(&aside, path));
+        if written.is_err() {
+            // What is wrong is told by the error that there is.
+            let _ = fs::remove_file(&aside);
+        }
+        written?;
         File::open(folder)?.sync_all()
     }
 
@@ -164,12 +179,9 @@ impl ControlHome {
 
     /// What a phase created, according to the journal: subject -> named fields.
     pub(crate) fn created(&self, phase: &str) -> Result<BTreeMap<String, BTreeSet<String>>, ControlError> {
-        let journal = self.read("journal.jsonl")?.unwrap_or_default();
         let mut created: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for entry in journal.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {
-            let is_ours =
-                entry["phase"] == phase && entry["action"] == "create" && entry["outcome"] == "made";
-            if let (true, Some(subject)) = (is_ours, entry["subject"].as_str()) {
+        for entry in self.entries(phase)?.iter().filter(|entry| entry["action"] == "create") {
+            if let Some(subject) = entry["subject"].as_str() {
                 let fields =
                     entry["fields"].as_array().into_iter().flatten().filter_map(|field| field.as_str());
                 created.entry(subject.to_owned()).or_default().extend(fields.map(str::to_owned));
@@ -180,12 +192,32 @@ impl ControlHome {
 
     /// Subjects that a phase changed on a target, in whatever way, according to the journal.
     pub(crate) fn made(&self, phase: &str, target: &str) -> Result<BTreeSet<String>, ControlError> {
+        let entries = self.entries(phase)?;
+        let on_target = entries.iter().filter(|entry| entry["target"] == target);
+        Ok(on_target.filter_map(|entry| entry["subject"].as_str().map(str::to_owned)).collect())
+    }
+
+    /// The journal's entries of a phase for what was made, or begun by a run that died before it could tell.
+    fn entries(&self, phase: &str) -> Result<Vec<serde_json::Value>, ControlError> {
         let journal = self.read("journal.jsonl")?.unwrap_or_default();
-        let entries = journal.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let is_ours = |entry: &serde_json::Value| {
-            entry["phase"] == phase && entry["target"] == target && entry["outcome"] == "made"
-        };
-        Ok(entries.filter(is_ours).filter_map(|entry| entry["subject"].as_str().map(str::to_owned)).collect())
+        let mut made: Vec<serde_json::Value> = Vec::new();
+        for entry in journal.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {
+            if entry["phase"] != phase {
+                continue;
+            }
+            let is_open = |begun: &serde_json::Value| {
+                begun["outcome"] == "begun"
+                    && begun["target"] == entry["target"]
+                    && begun["subject"] == entry["subject"]
+            };
+            if entry["outcome"] != "begun" {
+                made.retain(|begun| !is_open(begun));
+            }
+            if entry["outcome"] != "failed" {
+                made.push(entry);
+            }
+        }
+        Ok(made)
     }
 
     /// Removes the whole folder; absence is fine.
@@ -236,6 +268,23 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let mode = fs::metadata(home.folder()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn what_was_begun_counts_as_made_until_it_is_known_to_have_failed() {
+        let (_folder, home) = home();
+        for (subject, outcome) in
+            [("a", "begun"), ("b", "begun"), ("b", "failed"), ("c", "begun"), ("c", "made")]
+        {
+            let entry = serde_json::json!({
+                "phase": "image", "target": "w1", "action": "create", "subject": subject,
+                "fields": ["x"], "outcome": outcome,
+            });
+            home.append_journal(&entry.to_string()).unwrap();
+        }
+        assert_eq!(home.made("image", "w1").unwrap(), BTreeSet::from(["a".to_owned(), "c".to_owned()]));
+        assert_eq!(home.created("image").unwrap().len(), 2);
+        assert!(home.made("image", "w2").unwrap().is_empty() && home.made("files", "w1").unwrap().is_empty());
     }
 
     #[test]

@@ -18,6 +18,7 @@ use kafka_control::{
 };
 use secrecy::SecretString;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::desired::trust::{self, TrustError};
 use crate::host::Host;
@@ -31,6 +32,9 @@ pub(crate) const USER_SECRET: &str = "connect-user";
 
 /// How long a broker is given to let us in before the next one is tried beside it.
 const HEAD_START: Duration = Duration::from_secs(1);
+/// How long a Kafka of our own may refuse its admin user after its listeners are open.
+const SETTLE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KafkaAccessError {
@@ -173,7 +177,8 @@ impl KafkaAccess {
             Err(KafkaAccessError::Trust(TrustError::NoAuthority)) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let answered = match log_in(&first, &first.config().bootstrap).await {
+        let patience = if kafka.managed().is_some() { SETTLE } else { Duration::ZERO };
+        let answered = match settled_log_in(&first, patience).await {
             Ok(answered) => answered,
             // Not running, or running with a certificate that the `kafka` phase is about to replace.
             Err(
@@ -201,6 +206,20 @@ impl KafkaAccess {
     /// The administration client, where Kafka must be running by now.
     pub(crate) async fn admin(&self, ctx: &Context) -> Result<Client, KafkaAccessError> {
         self.look(ctx).await?.ok_or(KafkaAccessError::NotYet)
+    }
+}
+
+/// Logs in to the first bootstrap server that lets us in, being refused for `patience` at most: while a Kafka of our own
+/// starts, its listeners open before its credentials are read.
+async fn settled_log_in(client: &Client, patience: Duration) -> Result<Endpoint, LoginError> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match log_in(client, &client.config().bootstrap).await {
+            Err(LoginError::Refused { .. } | LoginError::HungUp { .. }) if Instant::now() < deadline => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            settled => return settled,
+        }
     }
 }
 

@@ -73,13 +73,15 @@ impl SecretError {
 /// The secrets of one cluster.
 pub(crate) struct Secrets {
     home: ControlHome,
+    /// Variables of our environment that hold secrets: a command that prints one needs none of the others.
+    private: Vec<String>,
     /// Fetched values by secret name. Whoever asks while one is fetched waits for it.
     fetched: Mutex<HashMap<String, Arc<OnceCell<SecretString>>>>,
 }
 
 impl Secrets {
-    pub(crate) fn new(home: ControlHome) -> Self {
-        Self { home, fetched: Mutex::new(HashMap::new()) }
+    pub(crate) fn new(home: ControlHome, private: Vec<String>) -> Self {
+        Self { home, private, fetched: Mutex::new(HashMap::new()) }
     }
 
     /// The secret, or `None` when it is of the generated kind and was not drawn yet. `name` is the file a generated
@@ -127,7 +129,7 @@ impl Secrets {
                     .ok_or_else(|| SecretError::NotDrawn { name: name.to_owned() }),
                 SecretRef::Env(variable) => from_env(name, variable.as_str()),
                 SecretRef::File(path) => from_file(name, path),
-                SecretRef::Command(words) => from_command(name, words, COMMAND_LIMIT).await,
+                SecretRef::Command(words) => from_command(name, words, &self.private, COMMAND_LIMIT).await,
             }
         };
         self.slot(name).get_or_try_init(|| fetched).await.cloned()
@@ -159,9 +161,18 @@ fn from_file(name: &str, path: &std::path::Path) -> Result<SecretString, SecretE
     whole(name, &path.display().to_string(), value)
 }
 
-async fn from_command(name: &str, words: &[String], limit: Duration) -> Result<SecretString, SecretError> {
+async fn from_command(
+    name: &str,
+    words: &[String],
+    private: &[String],
+    limit: Duration,
+) -> Result<SecretString, SecretError> {
     let program = words.first().map(String::as_str).unwrap_or_default();
-    let output = Command::new(program)
+    let mut command = Command::new(program);
+    for variable in private {
+        command.env_remove(variable);
+    }
+    let output = command
         .args(words.get(1..).unwrap_or_default())
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
@@ -205,7 +216,7 @@ mod tests {
     fn secrets() -> (tempfile::TempDir, Secrets) {
         let folder = tempfile::tempdir().unwrap();
         let cluster = ClusterName::parse("orders").unwrap();
-        let secrets = Secrets::new(ControlHome::new(folder.path(), &cluster));
+        let secrets = Secrets::new(ControlHome::new(folder.path(), &cluster), Vec::new());
         (folder, secrets)
     }
 
@@ -215,7 +226,8 @@ mod tests {
         assert!(secrets.peek("user", &SecretRef::Generated).await.unwrap().is_none());
         let drawn = secrets.get_or_draw("user", &SecretRef::Generated).await.unwrap();
         assert_eq!(drawn.expose_secret().len(), DRAWN_LENGTH);
-        let again = Secrets::new(ControlHome::new(folder.path(), &ClusterName::parse("orders").unwrap()));
+        let again =
+            Secrets::new(ControlHome::new(folder.path(), &ClusterName::parse("orders").unwrap()), Vec::new());
         assert_eq!(
             again.get("user", &SecretRef::Generated).await.unwrap().expose_secret(),
             drawn.expose_secret()
@@ -237,7 +249,7 @@ mod tests {
     #[tokio::test]
     async fn a_command_that_hangs_is_given_up() {
         let words = ["sleep".to_owned(), "1000".to_owned()];
-        let error = from_command("command", &words, Duration::from_millis(1)).await.unwrap_err();
+        let error = from_command("command", &words, &[], Duration::from_millis(1)).await.unwrap_err();
         assert!(matches!(error, SecretError::TimedOut { .. }), "{error}");
     }
 

@@ -14,7 +14,7 @@ use crate::report::{self, Outcome, Style};
 
 /// Makes hosts and Kafka as the inventory says.
 pub(crate) async fn apply(args: ApplyArgs, interrupt: &Interrupt) -> Exit {
-    let run = match Run::open("apply", &args.run, Intent::Change, interrupt).await {
+    let mut run = match Run::open("apply", &args.run, Intent::Change, interrupt).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };
@@ -42,6 +42,10 @@ pub(crate) async fn apply(args: ApplyArgs, interrupt: &Interrupt) -> Exit {
                 }
                 Err(signal) => return run.abandon(signal).await,
             }
+        }
+        run.lock_hosts().await;
+        if !run.failures.is_empty() {
+            return finish(run, "apply", &survey, Applied::default(), Verified::default()).await;
         }
         engine::apply::apply(&run.ctx, &phases, &survey, args.run.parallel).await
     };
@@ -78,17 +82,23 @@ pub(crate) async fn plan(args: RunArgs, interrupt: &Interrupt) -> Exit {
 /// Checks from outside, with a probe connector.
 pub(crate) async fn smoke(mut args: RunArgs, interrupt: &Interrupt) -> Exit {
     args.only = vec!["smoke".to_owned()];
-    let run = match Run::open("smoke", &args, Intent::Change, interrupt).await {
+    let mut run = match Run::open("smoke", &args, Intent::Change, interrupt).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };
     let phases = phases::all();
     run.ctx.request_probe();
+    run.lock_hosts().await;
     let survey = match look(&run, &phases).await {
         Ok(survey) => survey,
         Err(signal) => return run.abandon(signal).await,
     };
-    let verified = engine::verify::verify(&run.ctx, &phases, &run.selection, &BTreeSet::new()).await;
+    let is_locked = run.failures.iter().any(|failure| failure.kind == FailureKind::Locked);
+    let verified = if is_locked {
+        Verified::default()
+    } else {
+        engine::verify::verify(&run.ctx, &phases, &run.selection, &BTreeSet::new()).await
+    };
     finish(run, "smoke", &survey, Applied::default(), verified).await
 }
 
@@ -138,6 +148,8 @@ async fn finish(
         signal.into()
     } else if !applied.failures.is_empty() || !applied.not_reached.is_empty() {
         Exit::PartlyApplied
+    } else if failures.iter().any(|failure| failure.kind == FailureKind::Locked) {
+        Exit::Locked
     } else if failures.iter().any(|failure| failure.kind == FailureKind::Unreachable) {
         Exit::Unreachable
     } else if !failures.is_empty() || findings.iter().any(|finding| finding.severity == Severity::Error) {

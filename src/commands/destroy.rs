@@ -27,19 +27,26 @@ pub(crate) async fn destroy(args: DestroyArgs, interrupt: &Interrupt) -> Exit {
         let message = "destroy removes the workers and everything that provision made";
         return refusal.tell(Exit::Usage, message, Some("add --yes"));
     }
-    let run = match Run::open("destroy", &args.run, Intent::Change, interrupt).await {
+    let mut run = match Run::open("destroy", &args.run, Intent::Change, interrupt).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };
+    run.lock_hosts().await;
     let mut total = Removed::default();
     let mut failures = run.failures.clone();
     for failure in &run.failures {
-        total.left.push(format!("{}: everything, it could not be reached", failure.target));
+        let why = if failure.kind == FailureKind::Locked {
+            "another run has it"
+        } else {
+            "it could not be reached"
+        };
+        total.left.push(format!("{}: everything, {why}", failure.target));
     }
+    let is_locked = failures.iter().any(|failure| failure.kind == FailureKind::Locked);
     let mut not_reached: Vec<&str> = Vec::new();
     let is_whole = run.selection.limit.is_empty();
     for phase in phases::all().iter().rev().filter(|phase| run.selection.has_phase(phase.id())) {
-        if interrupt.signal().is_some() {
+        if is_locked || interrupt.signal().is_some() {
             not_reached.push(phase.title());
             continue;
         }
@@ -88,6 +95,8 @@ pub(crate) async fn destroy(args: DestroyArgs, interrupt: &Interrupt) -> Exit {
     let is_out_of_reach = |failure: &Failure| failure.kind == FailureKind::Unreachable;
     let exit = if let Some(signal) = stopped {
         signal.into()
+    } else if is_locked {
+        Exit::Locked
     } else if failures.is_empty() {
         Exit::Done
     } else if total.removed.is_empty() && failures.iter().all(is_out_of_reach) {

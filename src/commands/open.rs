@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 use crate::causes::chain;
 use crate::cli::{InventoryArgs, RunArgs};
 use crate::control::ControlHome;
+use crate::engine;
 use crate::engine::connect::{Connected, connect};
 use crate::engine::event::{Event, Events, Failure};
 use crate::engine::selection::Selection;
@@ -31,7 +32,7 @@ pub(crate) struct Run {
     pub(crate) ctx: Context,
     pub(crate) selection: Selection,
     pub(crate) style: Style,
-    /// Hosts that could not be connected.
+    /// Hosts that could not be connected or locked.
     pub(crate) failures: Vec<Failure>,
     refusal: Refusal,
     ssh: Arc<SshRun>,
@@ -77,8 +78,8 @@ impl Run {
             Intent::Change => Some(lock(&home, &inventory, refusal)?),
         };
         let events = Events::new(style.reporter());
-        let secrets = Secrets::new(home.clone());
-        let ssh = SshRun::create()
+        let secrets = Secrets::new(home.clone(), inventory.secret_variables());
+        let ssh = SshRun::create(inventory.secret_variables())
             .map_err(|error| refusal.tell(Exit::CheckFailed, &chain(&error), error.hint().as_deref()))?;
         let wanted: Vec<&model::Host> =
             inventory.hosts.iter().filter(|host| selection.has_host(&host.name)).collect();
@@ -117,6 +118,15 @@ impl Run {
     pub(crate) async fn close(self) {
         futures::future::join_all(self.ctx.hosts.values().map(|host| host.close())).await;
         self.ssh.close().await;
+    }
+
+    /// Keeps other control machines from changing the hosts until the run is closed.
+    pub(crate) async fn lock_hosts(&mut self) {
+        let locking = engine::lock::take(&self.ctx);
+        // A wish to stop is seen by whoever goes on.
+        if let Ok(failures) = self.ctx.interrupt.unless(locking).await {
+            self.failures.extend(failures);
+        }
     }
 
     /// Closes a run that only looked and that the user wanted to end.

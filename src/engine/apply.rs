@@ -9,7 +9,7 @@ use super::stop::{self, bounded};
 use super::survey::{Survey, targets};
 use super::verify::{Verified, verify_phase};
 use super::{failure, journal};
-use crate::phases::{AnyFacts, AnyPhase, Context, PhaseError, Scoped, Severity};
+use crate::phases::{AnyPhase, Context, PhaseError, Scoped, Severity};
 use crate::plan::{Change, Target};
 
 /// What came of a plan.
@@ -43,7 +43,6 @@ pub(crate) async fn apply(
 ) -> Applied {
     let mut applied = Applied::default();
     let mut failed: BTreeSet<Target> = BTreeSet::new();
-    let mut touched: BTreeSet<Target> = BTreeSet::new();
 
     for phase in phases {
         let mut by_target: BTreeMap<Target, Vec<Change>> = BTreeMap::new();
@@ -70,13 +69,9 @@ pub(crate) async fn apply(
         applied.not_reached.extend(unreachable.into_iter().flat_map(|(_, changes)| changes));
 
         let outcomes: Vec<_> = futures::stream::iter(reachable)
-            .map(|(target, changes)| {
-                let seen = &survey.facts[&(phase.id(), target.clone())];
-                let stale = !touched.is_empty();
-                async move {
-                    let made = apply_target(ctx, phase.as_ref(), &target, changes, seen, stale).await;
-                    (target, made)
-                }
+            .map(|(target, changes)| async move {
+                let made = apply_target(ctx, phase.as_ref(), &target, changes).await;
+                (target, made)
             })
             .buffer_unordered(parallel.max(1))
             .collect()
@@ -84,11 +79,8 @@ pub(crate) async fn apply(
 
         let mut changed = Vec::new();
         for (target, Made { done, rest, outcome }) in outcomes {
-            if !done.is_empty() {
-                touched.insert(target.clone());
-                if outcome.is_ok() && rest.is_empty() {
-                    changed.push(target.clone());
-                }
+            if !done.is_empty() && outcome.is_ok() && rest.is_empty() {
+                changed.push(target.clone());
             }
             applied.not_reached.extend(rest);
             applied.done.extend(done);
@@ -122,47 +114,43 @@ struct Made {
 
 /// Applies the changes of one phase to one target.
 ///
-/// When anything was changed since the survey, the target is looked at again first, so that a phase never acts on
-/// facts from before the phases it rests on. What is found to be right by then is left out: behind a Kafka that was
+/// The target is looked at again first, so that a phase never acts on facts from before the phases it rests on, or from
+/// before the host was locked. What is found to be right by then is left out: behind a Kafka that was
 /// down nothing could be seen, so everything in it was planned.
 async fn apply_target(
     ctx: &Context,
     phase: &dyn AnyPhase,
     target: &Target,
     mut changes: Vec<Change>,
-    seen: &AnyFacts,
-    stale: bool,
 ) -> Made {
     let at = Scoped { ctx, target };
-    let fresh;
-    let facts = if stale {
-        match ctx.interrupt.unless(phase.check(&at)).await {
-            Ok(Ok(facts)) => fresh = facts,
-            Ok(Err(error)) => return Made { done: Vec::new(), rest: changes, outcome: Err(error) },
-            Err(_stopping) => return Made { done: Vec::new(), rest: changes, outcome: Ok(()) },
-        }
-        let planned = phase.plan(&at, &fresh);
-        if let Some(finding) = planned.findings.into_iter().find(|found| found.severity == Severity::Error) {
-            let outcome = Err(PhaseError::Refused {
-                place: finding.place,
-                message: finding.message,
-                hint: finding.hint,
-                tail: Vec::new(),
-            });
-            return Made { done: Vec::new(), rest: changes, outcome };
-        }
-        changes.retain(|change| planned.changes.iter().any(|wanted| wanted.subject == change.subject));
-        &fresh
-    } else {
-        seen
+    let nothing = |rest, outcome| Made { done: Vec::new(), rest, outcome };
+    let facts = match ctx.interrupt.unless(phase.check(&at)).await {
+        Ok(Ok(facts)) => facts,
+        Ok(Err(error)) => return nothing(changes, Err(error)),
+        Err(_stopping) => return nothing(changes, Ok(())),
     };
+    let planned = phase.plan(&at, &facts);
+    if let Some(finding) = planned.findings.into_iter().find(|found| found.severity == Severity::Error) {
+        let outcome = Err(PhaseError::Refused {
+            place: finding.place,
+            message: finding.message,
+            hint: finding.hint,
+            tail: Vec::new(),
+        });
+        return nothing(changes, outcome);
+    }
+    changes.retain(|change| planned.changes.iter().any(|wanted| wanted.subject == change.subject));
     let mut done = Vec::new();
     let mut rest = changes.into_iter();
     while ctx.interrupt.signal().is_none()
         && let Some(change) = rest.next()
     {
         ctx.events.emit(&Event::ChangeStarted { title: phase.title(), change: &change });
-        let work = phase.apply(&at, facts, &change);
+        if let Err(error) = journal::begin(ctx, &change) {
+            return Made { done, rest: rest.collect(), outcome: Err(error) };
+        }
+        let work = phase.apply(&at, &facts, &change);
         let outcome =
             bounded(&at, &change.subject, stop::FOR_A_CHANGE, work).await.unwrap_or_else(|signal| {
                 Err(PhaseError::CutOff { signal: signal.name(), seconds: stop::FOR_A_CHANGE.as_secs() })

@@ -134,7 +134,7 @@ async fn one(
     home: &ControlHome,
 ) -> Result<(Arc<dyn Host>, Seen), ConnectError> {
     let (transport, password): (Arc<dyn Transport>, _) = match &spec.connection {
-        Connection::Local => (Arc::new(LocalTransport), None),
+        Connection::Local => (Arc::new(LocalTransport::new(inventory.secret_variables())), None),
         Connection::Ssh(ssh) => {
             let password = match &ssh.sudo {
                 Sudo::None | Sudo::Passwordless => None,

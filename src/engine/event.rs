@@ -80,6 +80,8 @@ pub(crate) struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FailureKind {
     Unreachable,
+    /// Another run has the host.
+    Locked,
     Check,
     Apply,
 }

@@ -1,6 +1,6 @@
 //! What was made, written down where it was made and on the control machine, without secrets.
 //!
-//! `certs/<cluster>/journal.jsonl` has one line per change, also for one that failed half-way. On a host,
+//! `certs/<cluster>/journal.jsonl` has a line when a change begins and one that says how it ended. On a host,
 //! `<root>/journal.jsonl` has the changes of that host that were made, and `<root>/marker` says whose host it is:
 //! what is in the journal was made by us, everything else was found.
 
@@ -14,24 +14,18 @@ use crate::phases::{Context, PhaseError};
 use crate::plan::{Change, Target};
 use crate::shell::quote;
 
+/// Writes down that a change begins, on the control machine: a run that dies in it leaves word of what may be ours.
+pub(crate) fn begin(ctx: &Context, change: &Change) -> Result<(), PhaseError> {
+    Ok(ctx.home.append_journal(&line(change, "begun"))?)
+}
+
 /// Writes one change down: on the control machine always, on the host when it was made there.
 pub(crate) async fn record(
     ctx: &Context,
     change: &Change,
     outcome: &Result<(), PhaseError>,
 ) -> Result<(), PhaseError> {
-    let now = OffsetDateTime::now_utc().format(&Rfc3339).expect("the current time has a four-digit year");
-    let line = json!({
-        "time": now,
-        "phase": change.phase,
-        "target": change.target.to_string(),
-        "action": change.action,
-        "subject": change.subject,
-        "fields": change.fields,
-        "reversal": change.reversal,
-        "outcome": if outcome.is_ok() { "made" } else { "failed" },
-    })
-    .to_string();
+    let line = line(change, if outcome.is_ok() { "made" } else { "failed" });
     ctx.home.append_journal(&line)?;
     if let (Target::Host(name), Ok(())) = (&change.target, outcome) {
         let host = ctx.hosts.get(name).expect("a change was made on a connected host");
@@ -41,6 +35,21 @@ pub(crate) async fn record(
         ctx.claim(name);
     }
     Ok(())
+}
+
+fn line(change: &Change, outcome: &str) -> String {
+    let now = OffsetDateTime::now_utc().format(&Rfc3339).expect("the current time has a four-digit year");
+    json!({
+        "time": now,
+        "phase": change.phase,
+        "target": change.target.to_string(),
+        "action": change.action,
+        "subject": change.subject,
+        "fields": change.fields,
+        "reversal": change.reversal,
+        "outcome": outcome,
+    })
+    .to_string()
 }
 
 /// Appends to the host's journal and claims the host.

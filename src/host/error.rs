@@ -30,6 +30,8 @@ pub(crate) enum HostError {
     LoginRefused { host: HostName, detail: String },
     #[error("{host}: no way to root for the login user: {detail}")]
     NoPrivilege { host: HostName, detail: String },
+    #[error("{host}: another run is changing this host: {owner}")]
+    Locked { host: HostName, owner: String },
     #[error("{host}: sudo refused the password")]
     WrongSudoPassword { host: HostName },
     #[error("{host}: the basic tools `timeout` and `base64` (coreutils) are missing")]
@@ -141,6 +143,9 @@ impl HostError {
             Self::NoPrivilege { .. } => {
                 Some("log in as root, allow sudo without a password, or give `ssh.sudo.password` as a secret".into())
             }
+            Self::Locked { .. } => Some(
+                "wait until it has ended; if its machine is gone for good, end that process on the host".into(),
+            ),
             Self::WrongSudoPassword { .. } => Some("check the secret that `ssh.sudo.password` names".into()),
             Self::ConnectionLost { .. } => Some("run it again: what was done is kept, what was not is planned again".into()),
             Self::TimedOut { .. } => Some("the host is slow or blocked; run it again when it answers".into()),

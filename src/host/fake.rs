@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use kafka_control::{BoxedStream, Endpoint};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Command, Host, HostError, HostFacts, Output, Sudo};
 use crate::inventory::model::HostName;
@@ -17,6 +18,8 @@ pub(crate) struct FakeHost {
     sudo: Sudo,
     answers: Mutex<Vec<(String, Answer)>>,
     ran: Mutex<Vec<Command>>,
+    /// Whether every port answers HTTP with 200.
+    is_healthy: bool,
 }
 
 impl FakeHost {
@@ -38,6 +41,7 @@ impl FakeHost {
             sudo: Sudo::NotNeeded,
             answers: Mutex::default(),
             ran: Mutex::default(),
+            is_healthy: false,
         }
     }
 
@@ -48,6 +52,12 @@ impl FakeHost {
         answer: impl FnMut(&Command) -> Option<Output> + Send + 'static,
     ) -> Self {
         self.answers.lock().expect("no test panics in an answer").push((title.to_owned(), Box::new(answer)));
+        self
+    }
+
+    /// Every port answers HTTP with 200.
+    pub(crate) fn healthy(mut self) -> Self {
+        self.is_healthy = true;
         self
     }
 
@@ -88,7 +98,20 @@ impl Host for FakeHost {
     }
 
     async fn connect(&self, to: &Endpoint) -> std::io::Result<BoxedStream> {
+        if self.is_healthy {
+            let (ours, mut theirs) = tokio::io::duplex(4096);
+            tokio::spawn(async move {
+                let mut request = [0; 1024];
+                let _ = theirs.read(&mut request).await;
+                theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await
+            });
+            return Ok(Box::new(ours));
+        }
         Err(std::io::Error::new(std::io::ErrorKind::ConnectionRefused, format!("nothing listens on {to}")))
+    }
+
+    async fn lock(&self, _name: &str, _owner: &str) -> Result<(), HostError> {
+        Ok(())
     }
 
     async fn settled(&self) {}

@@ -12,17 +12,32 @@ use super::transport::{Running, Transport, TransportError};
 /// Commands of this machine; no bound is imposed from outside, this one keeps a small machine responsive.
 const PARALLEL_COMMANDS: usize = 8;
 
-pub(crate) struct LocalTransport;
+pub(crate) struct LocalTransport {
+    /// Variables of our environment that no command needs to know.
+    private: Vec<String>,
+}
+
+impl LocalTransport {
+    pub(crate) fn new(private: Vec<String>) -> Self {
+        Self { private }
+    }
+}
 
 #[async_trait]
 impl Transport for LocalTransport {
     async fn start(&self, line: &str) -> Result<Running, TransportError> {
-        let mut child = tokio::process::Command::new("/bin/sh")
+        let mut command = tokio::process::Command::new("/bin/sh");
+        for variable in &self.private {
+            command.env_remove(variable);
+        }
+        let mut child = command
             .arg("-c")
             .arg(line)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // A Ctrl-C of the terminal is for us: we end what runs, in order.
+            .process_group(0)
             .spawn()
             .map_err(TransportError::Start)?;
         let (Some(stdin), Some(stdout), Some(stderr)) =

@@ -8,6 +8,7 @@ mod error;
 mod facts;
 mod forward;
 mod local;
+mod lock;
 mod mux;
 mod protocol;
 mod remote;
@@ -16,6 +17,7 @@ mod ssh;
 mod ssh_config;
 mod ssh_failure;
 mod ssh_jump;
+mod ssh_master;
 mod transport;
 
 #[cfg(test)]
@@ -192,6 +194,10 @@ pub(crate) trait Host: Send + Sync {
 
     /// Opens a TCP stream from the host to `to`, as the host sees the network.
     async fn connect(&self, to: &Endpoint) -> std::io::Result<BoxedStream>;
+
+    /// Keeps runs of other machines from changing the host for as long as this session lives. `owner` tells them who has
+    /// it; [`HostError::Locked`] tells us who.
+    async fn lock(&self, name: &str, owner: &str) -> Result<(), HostError>;
 
     /// Waits until no script of [`OnDisconnect::Finish`] runs that this session has started.
     async fn settled(&self);

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use kafka_control::{BoxedStream, Endpoint};
 use secrecy::SecretString;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{RwLock, Semaphore};
+use tokio::sync::{Mutex, RwLock, Semaphore};
 
+use super::lock;
 use super::protocol::{self, Elevation};
 use super::transport::{Running, Transport, TransportError};
 use super::{Command, Host, HostError, HostFacts, OnDisconnect, Output, Privilege, Stdin, Sudo, facts};
@@ -31,6 +32,8 @@ pub(crate) struct RemoteHost {
     commands: Semaphore,
     /// Held for reading by scripts that must come to their end.
     finishing: RwLock<()>,
+    /// The script that holds the host's lock.
+    lock: Mutex<Option<Running>>,
 }
 
 impl RemoteHost {
@@ -45,6 +48,7 @@ impl RemoteHost {
         let mut host = Self {
             commands: Semaphore::new(transport.parallel_commands()),
             finishing: RwLock::default(),
+            lock: Mutex::default(),
             name,
             transport,
             facts: HostFacts::default(),
@@ -184,11 +188,43 @@ impl Host for RemoteHost {
         self.transport.connect(to).await
     }
 
+    async fn lock(&self, name: &str, owner: &str) -> Result<(), HostError> {
+        let command = lock::command(name, owner);
+        let (elevation, password) = self.elevation(command.privilege)?;
+        let header = protocol::header(password, &command.script, 0, command.on_disconnect);
+        let line = protocol::command_line(elevation, command.timeout);
+        let mut running = self.transport.start(&line).await.map_err(|error| self.lost(&command, error))?;
+        let mut said = Vec::new();
+        let answer = async {
+            running.stdin.write_all(&header).await.ok()?;
+            running.stdin.flush().await.ok()?;
+            while running.stdout.read_buf(&mut said).await.ok()? > 0 {
+                if let Some(answer) = protocol::after_begin(&said).and_then(lock::answer) {
+                    return Some(answer);
+                }
+            }
+            None
+        };
+        match tokio::time::timeout(GRACE, answer).await.ok().flatten() {
+            Some(lock::Answer::Locked) => {
+                *self.lock.lock().await = Some(running);
+                Ok(())
+            }
+            Some(lock::Answer::Held(owner)) => Err(HostError::Locked { host: self.name.clone(), owner }),
+            None => Err(HostError::Protocol {
+                host: self.name.clone(),
+                title: command.title.clone(),
+                detail: String::from_utf8_lossy(&said).trim().to_owned(),
+            }),
+        }
+    }
+
     async fn settled(&self) {
         drop(self.finishing.write().await);
     }
 
     async fn close(&self) {
+        drop(self.lock.lock().await.take());
         self.transport.close().await;
     }
 }

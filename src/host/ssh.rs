@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use kafka_control::{BoxedStream, Endpoint};
-use openssh::{ControlPersist, ForwardType, KnownHosts, Session, SessionBuilder, Socket, Stdio};
+use openssh::{ForwardType, Session, Socket, Stdio};
 use tokio::net::UnixStream;
 use tokio::sync::{Mutex, Semaphore};
 
@@ -25,6 +24,7 @@ use super::run_dir::RunDir;
 use super::ssh_config::{self, HopError, HopFiles, SshHop, SshTarget};
 use super::ssh_failure::{self, SshFailure};
 use super::ssh_jump::{self, JumpError};
+use super::ssh_master::{self, LaunchError};
 use super::transport::{Running, Transport, TransportError};
 use super::{HostError, mux};
 use crate::causes::chain;
@@ -46,10 +46,10 @@ const SESSION_ATTEMPTS: u32 = 8;
 const LONGEST_CHAIN: usize = 8;
 
 /// How long a master without channels stays: long enough between login and first command, short after we are gone.
-const HOST_IDLE_SECONDS: NonZeroUsize = NonZeroUsize::new(5).expect("not zero");
+const HOST_IDLE_SECONDS: u32 = 5;
 
 /// The same for a jump host, which has no idle channel of ours: its login may allow no commands.
-const JUMP_IDLE_SECONDS: NonZeroUsize = NonZeroUsize::new(20).expect("not zero");
+const JUMP_IDLE_SECONDS: u32 = 20;
 
 /// The command of the idle channel: right in every login shell, ends when our end of its input does.
 const IDLE_LINE: &str = "cat";
@@ -63,16 +63,21 @@ pub(crate) struct SshRun {
     logins: Semaphore,
     /// Masters of jump hosts by the chain that leads to them, the jump host itself last.
     jumps: Mutex<HashMap<Vec<SshHop>, JumpSlot>>,
+    /// Variables of our environment that ssh does not need to know.
+    private: Vec<String>,
     next_file: AtomicU64,
 }
 
 impl SshRun {
     /// Makes the run's private directory and removes those of runs that died.
-    pub(crate) fn create() -> Result<Arc<Self>, HostError> {
+    ///
+    /// `private` are the names of variables in our environment that hold secrets.
+    pub(crate) fn create(private: Vec<String>) -> Result<Arc<Self>, HostError> {
         Ok(Arc::new(Self {
             dir: RunDir::create()?,
             logins: Semaphore::new(PARALLEL_LOGINS),
             jumps: Mutex::default(),
+            private,
             next_file: AtomicU64::new(0),
         }))
     }
@@ -116,10 +121,12 @@ impl SshRun {
         loop {
             let first = chain.first().unwrap_or(&target.hop);
             let config = self.write_config(first, None).map_err(|error| error.on(host))?;
-            let before = ssh_jump::asked_for(&config, &first.address).await.map_err(|error| match error {
-                JumpError::Run(source) => HostError::Ssh { host: host.clone(), source },
-                JumpError::Refused(detail) => HostError::SshConfig { host: host.clone(), detail },
-            })?;
+            let before = ssh_jump::asked_for(&config, &first.address, &self.private).await.map_err(
+                |error| match error {
+                    JumpError::Run(source) => HostError::Ssh { host: host.clone(), source },
+                    JumpError::Refused(detail) => HostError::SshConfig { host: host.clone(), detail },
+                },
+            )?;
             let Some(next) = before.first() else { return Ok(chain) };
             if chain.len() + before.len() > LONGEST_CHAIN {
                 let source = HopError::JumpLoop { limit: LONGEST_CHAIN, again: next.address.clone() };
@@ -161,37 +168,28 @@ impl SshRun {
         role: Role,
     ) -> Result<Master, HostError> {
         let config = self.write_config(hop, jump.as_deref()).map_err(|error| error.on(host))?;
-        let mut builder = SessionBuilder::default();
-        builder
-            .config_file(&config)
-            .known_hosts_check(KnownHosts::Strict)
-            .control_directory(self.dir.path())
-            .control_persist(ControlPersist::IdleFor(role.idle_seconds()));
         let mut attempt = 1;
         loop {
             let launched = {
                 let _login = self.logins.acquire().await.expect("the semaphore is never closed");
-                builder.launch_master(&hop.address).await
+                let idle = role.idle_seconds();
+                ssh_master::launch(self.dir.path(), &config, &hop.address, idle, &self.private).await
             };
-            let error = match launched {
+            let log = match launched {
                 Ok(socket_dir) => {
                     let log = socket_dir.path().join("log");
                     let session = Arc::new(Session::new_native_mux(socket_dir));
                     return Ok(Master { address: hop.address.clone(), session, log, config, _jump: jump });
                 }
-                Err(error) => error,
-            };
-            let (failure, detail) = match &error {
-                // The crate hands over ssh's log as the text of this error; without a log ssh never ran.
-                openssh::Error::Connect(log) if log.raw_os_error().is_none() => {
-                    let log = log.to_string();
-                    let detail = match ssh_failure::shown_fingerprint(&log) {
-                        Some(fingerprint) => format!("it shows {fingerprint}"),
-                        None => ssh_failure::summary(&log),
-                    };
-                    (ssh_failure::classify(&log), detail)
+                Err(LaunchError::Login(log)) => log,
+                Err(LaunchError::Start(source)) => {
+                    return Err(HostError::Ssh { host: host.clone(), source });
                 }
-                _ => return Err(HostError::Ssh { host: host.clone(), source: io::Error::other(error) }),
+            };
+            let failure = ssh_failure::classify(&log);
+            let detail = match ssh_failure::shown_fingerprint(&log) {
+                Some(fingerprint) => format!("it shows {fingerprint}"),
+                None => ssh_failure::summary(&log),
             };
             if failure == SshFailure::ClosedEarly && attempt < LOGIN_ATTEMPTS {
                 tracing::debug!(%host, address = hop.address, attempt, detail, "login closed early, trying again");
@@ -278,7 +276,7 @@ enum Role {
 }
 
 impl Role {
-    fn idle_seconds(self) -> NonZeroUsize {
+    fn idle_seconds(self) -> u32 {
         match self {
             Self::Jump => JUMP_IDLE_SECONDS,
             Self::Host => HOST_IDLE_SECONDS,

@@ -7,10 +7,9 @@ use std::io;
 use std::path::Path;
 use std::process::Stdio;
 
-use tokio::process::Command;
-
 use super::ssh_config::SshHop;
 use super::ssh_failure;
+use super::ssh_master;
 
 /// Why ssh does not say which way it would take.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +23,12 @@ pub(super) enum JumpError {
 
 /// The hops of `ProxyJump` for a connection to `address` under the configuration `config`, first hop first; none when
 /// there is no such line. Touches no network.
-pub(super) async fn asked_for(config: &Path, address: &str) -> Result<Vec<SshHop>, JumpError> {
-    let mut command = Command::new("ssh");
+pub(super) async fn asked_for(
+    config: &Path,
+    address: &str,
+    private: &[String],
+) -> Result<Vec<SshHop>, JumpError> {
+    let mut command = ssh_master::program(private);
     command.arg("-G").arg("-F").arg(config).arg(address).stdin(Stdio::null()).kill_on_drop(true);
     let output = command.output().await.map_err(JumpError::Run)?;
     if !output.status.success() {

@@ -45,6 +45,26 @@ impl Inventory {
     pub(crate) fn host(&self, name: &HostName) -> Option<&Host> {
         self.hosts.iter().find(|host| host.name == *name)
     }
+
+    /// Names of the environment variables that hold secrets: processes that we start need none of them.
+    pub(crate) fn secret_variables(&self) -> Vec<String> {
+        let store = match self.kafka.security.tls().map(|tls| &tls.trust) {
+            Some(Trust::Store(store)) => store.password.as_ref(),
+            _ => None,
+        };
+        let admin = self.kafka.admin.as_ref().map(|login| &login.password);
+        let user = self.kafka.user.as_ref().map(|user| &user.login.password);
+        let sudo = self.hosts.iter().filter_map(|host| match &host.connection {
+            Connection::Ssh(Ssh { sudo: Sudo::Password(secret), .. }) => Some(secret),
+            _ => None,
+        });
+        let origins = store.into_iter().chain(admin).chain(user).chain(sudo);
+        let variables = origins.filter_map(|origin| match origin {
+            SecretRef::Env(variable) => Some(variable.to_string()),
+            _ => None,
+        });
+        variables.collect()
+    }
 }
 
 /// How a worker runs on its host.

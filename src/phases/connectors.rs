@@ -174,14 +174,14 @@ fn subject(connector: &Connector) -> String {
     format!("connector {}", connector.name)
 }
 
-/// A client for the first worker of ours that answers; a stranger on the port is not asked.
+/// A client for the first worker of ours that has found its way into its group; a stranger on the port is not asked.
 async fn any_worker<'a>(at: &Scoped<'a>) -> Option<RestClient<'a>> {
     for (name, host) in &at.ctx.hosts {
         if !at.ctx.is_claimed(name) {
             continue;
         }
         let rest = RestClient::new(host.as_ref(), at.ctx.rest_endpoint(name));
-        if rest.get("/").await.is_ok() {
+        if rest.get("/health").await.is_ok() {
             return Some(rest);
         }
     }

@@ -79,6 +79,7 @@ impl Phase for Kafka {
             has_files: states.contains_key(&layout.properties()),
             digest: wanted.map(|(_, program)| program.digest),
             found,
+            answers: !running || answers(at).await,
             state,
             stale,
             taken,
@@ -125,7 +126,13 @@ impl Phase for Kafka {
                 }
                 format(at, &layout, &material, &found).await
             }
-            _ => start(at, managed, &layout, &material, &program).await,
+            _ => {
+                let seen = facts.0.as_ref().expect("changes are planned for the node's own host only");
+                if !seen.is_starting() {
+                    process::restart(at.host().as_ref(), &layout.place(), &program).await?;
+                }
+                await_login(at, managed, &layout, &material).await
+            }
         }
     }
 
@@ -304,7 +311,8 @@ async fn format(
     let arguments = broker::format_arguments(layout, libs, &cluster_id, admin(at), &credential);
     let file = layout.format_arguments();
     let script = format!(
-        "umask 077\nfile={file}\ntrap 'rm -f \"$file\"' EXIT\ncat >\"$file\" || exit 1\n\
+        "umask 077\nfile={file}\ntrap 'rm -f \"$file\" \"$file.out\"' EXIT\ntrap 'exit 143' TERM INT HUP\n\
+         cat >\"$file\" || exit 1\n\
          {java} \"@$file\" >/dev/null 2>\"$file.out\"\nstatus=$?\n\
          [ \"$status\" = 0 ] || grep -v -i -e salt -e scram \"$file.out\" | tail -n 12 >&2\n\
          rm -f \"$file.out\"\nexit \"$status\"\n",
@@ -318,16 +326,19 @@ async fn format(
     Ok(())
 }
 
-/// Starts the node and waits until the admin user can log in.
-async fn start(
+/// Whether a node that runs lets its admin user in. One that refuses does answer: why is told by whoever logs in next.
+async fn answers(at: &Scoped<'_>) -> bool {
+    !matches!(at.ctx.kafka.look(at.ctx).await, Ok(None))
+}
+
+/// Waits until the admin user can log in to a node that was started.
+async fn await_login(
     at: &Scoped<'_>,
     managed: &ManagedKafka,
     layout: &Layout,
     material: &Material,
-    program: &Program,
 ) -> Result<(), PhaseError> {
     let host = at.host().as_ref();
-    process::restart(host, &layout.place(), program).await?;
     let sasl = kafka_access::sasl(admin(at), material.admin_password.clone());
     let client = kafka_access::client(at.ctx, Some(sasl)).await?;
     let deadline = Instant::now() + START_LIMIT;

@@ -11,6 +11,7 @@ use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severit
 use crate::desired::worker;
 use crate::inventory::model::Runtime;
 use crate::plan::{Action, Change, Disruption};
+use crate::rest_client::RestClient;
 use crate::shell::units;
 use crate::supervise::process::{Need, Unready};
 use crate::supervise::{Found, Service, compose, process};
@@ -26,6 +27,8 @@ pub(crate) struct Services;
 #[derive(Debug, Clone)]
 pub(crate) struct ServiceFacts {
     found: Found,
+    /// Whether the worker says that it is healthy, if it runs as it should.
+    is_ready: bool,
     /// `None` while what the worker reads is not made yet.
     wanted: Option<Service>,
 }
@@ -39,8 +42,13 @@ impl Phase for Services {
     const SCOPE: Scope = Scope::EachHost;
 
     async fn check(&self, at: &Scoped<'_>) -> Result<ServiceFacts, PhaseError> {
-        let wanted = worker::service(at.ctx, at.host().as_ref()).await?;
-        Ok(ServiceFacts { found: look(at).await?, wanted })
+        let host = at.host().as_ref();
+        let wanted = worker::service(at.ctx, host).await?;
+        let found = look(at).await?;
+        let runs = wanted.as_ref().is_some_and(|service| service.need(&found).0 == Need::Nothing);
+        let rest = RestClient::new(host, at.ctx.rest_endpoint(host.name()));
+        let is_ready = !runs || rest.get("/health").await.is_ok();
+        Ok(ServiceFacts { found, is_ready, wanted })
     }
 
     fn plan(&self, at: &Scoped<'_>, facts: &ServiceFacts) -> Planned {
@@ -50,7 +58,9 @@ impl Phase for Services {
             None => (if is_there(&facts.found) { Need::Restart } else { Need::Start }, Vec::new()),
         };
         let change = match need {
-            Need::Nothing => return planned,
+            Need::Nothing if facts.is_ready => return planned,
+            // A run was ended while it waited for it, or it has lost its way.
+            Need::Nothing => Change::update(Self::ID, at.target, WORKER, ["not healthy"]),
             Need::Start => Change::create(Self::ID, at.target, WORKER),
             Need::Restart | Need::Revive => {
                 let change = Change::update(Self::ID, at.target, WORKER, fields);
@@ -70,9 +80,6 @@ impl Phase for Services {
             )
         })?;
         let (need, _) = service.need(&facts.found);
-        if need == Need::Nothing {
-            return Ok(());
-        }
         let (message, tail) = match service.start(at.host().as_ref(), need, PATIENCE).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(Unready::Ended { tail })) => {

@@ -54,7 +54,7 @@ fn context(host: Arc<FakeHost>, folder: &Path) -> Context {
         hosts: BTreeMap::from([(name, host as Arc<dyn Host>)]),
         routes: BTreeMap::new(),
         claimed: Default::default(),
-        secrets: Secrets::new(home.clone()),
+        secrets: Secrets::new(home.clone(), Vec::new()),
         home,
         kafka: KafkaAccess::default(),
         worker: Some(static_program(folder)),
@@ -137,10 +137,11 @@ async fn services_converge() {
     for before in
         ["", "status=running\nhealth=healthy\nlabel=provision.digest=older\n", "status=exited\nhealth=\n"]
     {
-        let host = host_that_changes("look at container", before, "start container", running.as_str());
+        let host =
+            host_that_changes("look at container", before, "start container", running.as_str()).healthy();
         converges(Services, host, 1).await;
     }
-    let host = FakeHost::new("w1").on("look at container", move |_| Some(said(&running)));
+    let host = FakeHost::new("w1").on("look at container", move |_| Some(said(&running))).healthy();
     let host = converges(Services, host, 0).await;
     assert!(!host.ran().iter().any(|title| title.starts_with("start")));
 }

@@ -47,6 +47,7 @@ fn failure(failure: &Failure) -> Value {
         "step": failure.step,
         "kind": match failure.kind {
             FailureKind::Unreachable => "unreachable",
+            FailureKind::Locked => "locked",
             FailureKind::Check => "check",
             FailureKind::Apply => "apply",
         },

@@ -72,7 +72,7 @@ impl Service {
         }
     }
 
-    /// Makes the service run as it should and waits until it is ready.
+    /// Makes the service run as it should and waits until it is ready. One that needs nothing is only waited for.
     pub(crate) async fn start(
         &self,
         host: &dyn Host,
@@ -85,7 +85,9 @@ impl Service {
                 compose::up(host, service, unchanged, ready, patience).await
             }
             Self::Process { place, program, ready } => {
-                process::restart(host, place, program).await?;
+                if need != Need::Nothing {
+                    process::restart(host, place, program).await?;
+                }
                 process::await_ready(host, place, ready, patience).await
             }
         }

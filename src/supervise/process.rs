@@ -218,7 +218,7 @@ mod tests {
     async fn here() -> (tempfile::TempDir, RemoteHost, Place) {
         let folder = tempfile::tempdir().unwrap();
         let name = HostName::parse("here").unwrap();
-        let host = RemoteHost::connect(name, Arc::new(LocalTransport), None).await.unwrap();
+        let host = RemoteHost::connect(name, Arc::new(LocalTransport::new(Vec::new())), None).await.unwrap();
         let place = Place { folder: folder.path().display().to_string(), name: "sleeper".into() };
         (folder, host, place)
     }

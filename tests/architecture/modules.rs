@@ -74,7 +74,7 @@ const PROVISION: Table = &[
         ],
     ),
     ("exit_code", &["interrupt::Signal"]),
-    ("host", &["causes", "inventory::model::HostName", "shell::fields"]),
+    ("host", &["causes", "inventory::model::HostName", "shell::fields", "shell::quote"]),
     ("image", &["shell"]),
     ("interrupt", &[]),
     ("inventory", &[]),

@@ -21,6 +21,8 @@ pub(super) struct Seen {
     /// The cluster id that our marker stands for; `None` when this control machine has none.
     pub(super) ours: Option<String>,
     pub(super) state: State,
+    /// Whether it lets its admin user in, if it runs.
+    pub(super) answers: bool,
     /// Files that are not as they should be; every one of them when what goes into them is not made yet.
     pub(super) stale: Vec<String>,
     pub(super) has_files: bool,
@@ -31,6 +33,14 @@ pub(super) struct Seen {
     /// The folder of the storage, and the control machine's folder of the cluster; for people.
     pub(super) data: String,
     pub(super) home: String,
+}
+
+impl Seen {
+    /// It runs from what it should run from, and is not there yet: a run was ended while it waited for it.
+    pub(super) fn is_starting(&self) -> bool {
+        let is_current = self.digest.as_ref().is_some_and(|digest| self.state.need(digest) == Need::Nothing);
+        is_current && self.stale.is_empty() && self.formatted.is_some() && !self.answers
+    }
 }
 
 pub(super) fn decide(target: &Target, managed: &ManagedKafka, seen: &Seen) -> Planned {
@@ -60,6 +70,9 @@ pub(super) fn decide(target: &Target, managed: &ManagedKafka, seen: &Seen) -> Pl
     let restart =
         |field| Change { action: Action::Restart, ..Change::update(Kafka::ID, target, BROKER, [field]) };
     match need {
+        Need::Nothing if seen.is_starting() => {
+            changes.push(Change::update(Kafka::ID, target, BROKER, ["not answering yet"]));
+        }
         Need::Nothing => {}
         Need::Start => changes.push(create(BROKER)),
         Need::Revive => changes.push(restart("found dead")),
@@ -129,6 +142,7 @@ mod tests {
             formatted: Some("id".into()),
             ours: Some("id".into()),
             state: State::Running { pid: 7, digest: "d".into() },
+            answers: true,
             stale: Vec::new(),
             has_files: true,
             digest: Some("d".into()),
@@ -183,6 +197,8 @@ mod tests {
 
     #[test]
     fn a_dead_node_is_revived_and_a_changed_one_restarted() {
+        let starting = Seen { answers: false, ..converged() };
+        check(&starting, &[(Action::Update, BROKER, &["not answering yet"])]);
         let dead = Seen { state: State::Dead, ..converged() };
         check(&dead, &[(Action::Restart, BROKER, &["found dead"])]);
         let stopped = Seen { state: State::Absent, ..converged() };
