@@ -65,15 +65,20 @@ impl Ground {
         let control = control.await?;
 
         let authorize = format!("echo '{}' >>/home/ubuntu/.ssh/authorized_keys\n", control.public_key);
-        let v6 = |address: &str, interface: &str| {
-            format!("ip -6 address add {address}/64 dev {interface} nodad\n")
+        // Which interface of a container is in which network differs from start to start.
+        let v6 = |address: &str, beside: &str| {
+            format!(
+                "interface=$(ip -o -4 address show to {beside} | cut -d ' ' -f 2)\n\
+                 ip -6 address add {address}/64 dev \"$interface\" nodad\n"
+            )
         };
-        control.exec(&v6("fd00:6:1::1", "eth0")).await?;
-        gate.exec(&(authorize.clone() + &v6(GATE_V6, "eth0"))).await?;
-        bastion.exec(&(authorize.clone() + &v6(BASTION_V6, "eth1"))).await?;
+        control.exec(&v6("fd00:6:1::1", &outer.subnet())).await?;
+        gate.exec(&(authorize.clone() + &v6(GATE_V6, &outer.subnet()))).await?;
+        bastion.exec(&(authorize.clone() + &v6(BASTION_V6, &inner.subnet()))).await?;
         let base = inner.address(100).to_string();
         let base = base.strip_suffix("100").context("an address ends with its last number")?;
-        let script = format!("{authorize}{}base={base}\nv6={FLEET_V6}\n{SERVERS}", v6(FLEET_V6, "eth0"));
+        let script =
+            format!("{authorize}{}base={base}\nv6={FLEET_V6}\n{SERVERS}", v6(FLEET_V6, &inner.subnet()));
         let keys = fleet.exec(&script).await?;
         let key = |name: &str| {
             let line =
