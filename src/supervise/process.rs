@@ -1,4 +1,4 @@
-//! A detached process of the login user: a pid file, a log, and nothing else. The runtime without containers.
+//! A detached process of the login user: a pid file, a log of bounded size, and nothing else. The runtime without containers.
 //!
 //! Nothing watches the process between two runs: the next run finds it dead and plans a restart. The verbs are shell
 //! functions (`process.sh`), so that looking, stopping, starting and waiting are one round trip when they belong
@@ -170,7 +170,7 @@ pub(crate) async fn stop(host: &dyn Host, place: &Place) -> Result<bool, HostErr
 pub(crate) async fn remove(host: &dyn Host, place: &Place) -> Result<bool, HostError> {
     let grace = STOP_GRACE.as_secs();
     let script = format!(
-        "{}\ngrace={grace}\nreport\nstop && rm -f \"$folder/$name.out\" \"$folder/$name.out.1\"",
+        "{}\ngrace={grace}\nreport\nstop && rm -f \"$folder/$name.out\" \"$folder/$name.out.1\" \"$folder/$name.pipe\"",
         verbs(place)
     );
     let output = host.check(&Command::new(format!("stop {}", place.name), script)).await?;
@@ -179,8 +179,7 @@ pub(crate) async fn remove(host: &dyn Host, place: &Place) -> Result<bool, HostE
 
 /// The last lines of what the process printed.
 pub(crate) async fn tail(host: &dyn Host, place: &Place) -> Result<Vec<String>, HostError> {
-    let file = quote(&format!("{}/{}.out", place.folder, place.name));
-    let script = format!("[ ! -e {file} ] || tail -n 20 {file}");
+    let script = format!("{}\nlast_words", verbs(place));
     let output = host.check(&Command::new(format!("read the log of {}", place.name), script)).await?;
     Ok(output.lines().map(str::to_owned).collect())
 }
@@ -264,6 +263,24 @@ mod tests {
         let pid = std::process::id();
         std::fs::write(folder.path().join("sleeper.pid"), format!("{pid} 1 {} a\n", boot.trim())).unwrap();
         assert_eq!(look(&host, &place).await.unwrap(), State::Dead);
+    }
+
+    #[tokio::test]
+    async fn what_a_process_prints_is_kept_within_bounds() {
+        let (folder, host, place) = here().await;
+        let words = ["sh", "-c", "yes | head -c 200000000; echo the end"];
+        restart(&host, &place, &program(&words, "a")).await.unwrap();
+        let ended = Command::new("wait", format!("{}\nwhile look; do sleep 0.01; done", verbs(&place)));
+        host.check(&ended).await.unwrap();
+        let last = tail(&host, &place).await.unwrap();
+        assert_eq!(last.last().map(String::as_str), Some("the end"));
+        for name in ["sleeper.out", "sleeper.out.1"] {
+            let length = std::fs::metadata(folder.path().join(name)).unwrap().len();
+            assert!((1..=32 << 20).contains(&length), "{name} has {length} bytes");
+        }
+        assert!(!folder.path().join("sleeper.pipe").exists());
+        assert!(remove(&host, &place).await.unwrap());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
     }
 
     #[tokio::test]

@@ -47,12 +47,37 @@ stop() {
     rm -f "$pid_file"
 }
 
+# Keeps what the program prints: at most twice 32 MiB, in $name.out and, older, $name.out.1. Ends when nobody can print
+# any more, and takes the pipe away then.
+keep() {
+    setsid env -i PATH=/usr/local/bin:/usr/bin:/bin LANG=C /bin/sh -c '
+        pipe=$1 out=$2
+        while :; do
+            if said=$(dd bs=4096 count=8192 of="$out" 2>&1); then
+                # Whole and partial reads, `8190+2 records in`, perhaps behind a warning.
+                read=${said%% records in*}
+                read=${read##*[!0-9+]}
+                [ "$((${read%+*} + ${read#*+}))" -ge 8192 ] || break
+            else
+                # A full disk: the older file makes room.
+                sleep 1
+            fi
+            mv -f "$out" "$out.1"
+        done
+        rm -f "$pipe"
+    ' sh "$1" "$folder/$name.out" <"$1" >/dev/null 2>&1 3>&- &
+}
+
 # Starts "$@" in a session of its own, with nothing of our environment, as $started_from says. The program takes the
 # place of the shell that wrote down its process id, so the file is never about anything else.
 start() {
     umask 077
     rm -f "$pid_file"
     [ -e "$folder/$name.out" ] && mv -f "$folder/$name.out" "$folder/$name.out.1"
+    pipe=$folder/$name.pipe
+    rm -f "$pipe"
+    mkfifo "$pipe" || return 1
+    keep "$pipe"
     setsid env -i PATH=/usr/local/bin:/usr/bin:/bin HOME="$folder" LANG=C.UTF-8 /bin/sh -c '
         file=$1 digest=$2
         shift 2
@@ -60,13 +85,23 @@ start() {
         started=$(echo "${stat##*) }" | cut -d " " -f 20)
         boot=$(cat /proc/sys/kernel/random/boot_id)
         echo "$$ $started $boot $digest" >"$file.new" && mv "$file.new" "$file" && exec "$@"
-    ' sh "$pid_file" "$started_from" "$@" </dev/null >"$folder/$name.out" 2>&1 3>&- &
+    ' sh "$pid_file" "$started_from" "$@" </dev/null >"$pipe" 2>&1 3>&- &
     tries=100
     until [ -e "$pid_file" ]; do
-        [ "$tries" -gt 0 ] || { tail -n 20 "$folder/$name.out" >&2; return 1; }
+        [ "$tries" -gt 0 ] || { last_words >&2; return 1; }
         tries=$((tries - 1))
         sleep 0.05
     done
+}
+
+# The last lines of what it printed; all of them, once it has ended.
+last_words() {
+    tries=100
+    while ! look && [ -p "$folder/$name.pipe" ] && [ "$tries" -gt 0 ]; do
+        tries=$((tries - 1))
+        sleep 0.05
+    done
+    [ ! -e "$folder/$name.out" ] || tail -n 20 "$folder/$name.out"
 }
 
 # Waits until the command "$@" succeeds, for $patience seconds at most; ends early when the process does.
