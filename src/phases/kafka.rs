@@ -234,10 +234,10 @@ async fn existing_material(at: &Scoped<'_>, managed: &ManagedKafka) -> Result<Op
     let Some(admin_password) = at.ctx.secrets.peek(ADMIN_SECRET, &admin(at).password).await? else {
         return Ok(None);
     };
-    let Some(authority) = authority::load(home, now).map_err(authority_error)? else { return Ok(None) };
+    let Some(authority) = authority::load(home, now)? else { return Ok(None) };
     let sans = broker::sans(at.inventory(), managed);
     let leaf = authority::current_leaf(home, &authority, &broker::leaf_name(managed), &sans, now);
-    let Some(identity) = leaf.map_err(authority_error)? else { return Ok(None) };
+    let Some(identity) = leaf? else { return Ok(None) };
     Ok(Some(Material { admin_password, identity, authority_pem: authority.certificate_pem() }))
 }
 
@@ -247,18 +247,10 @@ async fn make_material(at: &Scoped<'_>, managed: &ManagedKafka) -> Result<Materi
     let home = &at.ctx.home;
     let admin_password = at.ctx.secrets.get_or_draw(ADMIN_SECRET, &admin(at).password).await?;
     let cluster = &at.inventory().cluster;
-    let authority = authority::load_or_create(home, cluster, now).map_err(authority_error)?;
+    let authority = authority::load_or_create(home, cluster, now)?;
     let sans = broker::sans(at.inventory(), managed);
     let identity = authority::leaf(home, &authority, &broker::leaf_name(managed), &sans, now);
-    Ok(Material {
-        admin_password,
-        identity: identity.map_err(authority_error)?,
-        authority_pem: authority.certificate_pem(),
-    })
-}
-
-fn authority_error(error: authority::ClusterAuthorityError) -> PhaseError {
-    PhaseError::make("certificate of the Kafka node", error)
+    Ok(Material { admin_password, identity: identity?, authority_pem: authority.certificate_pem() })
 }
 
 fn node(at: &Scoped<'_>, managed: &ManagedKafka, layout: &Layout, material: &Material) -> Node {
