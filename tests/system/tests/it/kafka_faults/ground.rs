@@ -42,7 +42,7 @@ pub(super) struct Ground {
 }
 
 /// Everything that a run which is refused must not change.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Standing {
     topics: BTreeMap<String, usize>,
     acls: Vec<Acl>,
@@ -82,7 +82,18 @@ impl Ground {
         }
         let spec =
             KafkaSpec { security: Security::sasl_ssl(), acls: true, listeners, ..KafkaSpec::default() };
-        let kafka = Kafka::start(spec).await.unwrap();
+        Self::over(Kafka::start(spec).await.unwrap(), &ours, nowhere)
+    }
+
+    /// Three brokers that nothing is wrong with.
+    pub(super) async fn of_three_brokers() -> Self {
+        let spec =
+            KafkaSpec { brokers: 3, security: Security::sasl_ssl(), acls: true, ..KafkaSpec::default() };
+        let ours = Authority::root("Second authority", KeyKind::Ec).await.unwrap();
+        Self::over(Kafka::start(spec).await.unwrap(), &ours, Port::reserve().unwrap())
+    }
+
+    fn over(kafka: Kafka, ours: &Authority, nowhere: Port) -> Self {
         let folder = testbed::owner::dir("trust").unwrap();
         let trusted = folder.join("ca.pem");
         let pem = format!("{}{}", kafka.ca_pem().unwrap(), ours.root_pem());
@@ -112,8 +123,8 @@ impl Ground {
         for folder in [site.state(), site.kept()] {
             list(&folder, &mut files);
         }
-        // The worker goes on logging.
-        files.retain(|path, _| path.extension().is_none_or(|extension| extension != "out"));
+        // The worker goes on logging, and some faults end it.
+        files.retain(|path, _| path.extension().is_none_or(|it| it != "out" && it != "pipe"));
         Standing {
             topics: topics.into_iter().map(|topic| (topic.name, topic.partitions.len())).collect(),
             acls: admin.describe_acls(&AclFilter::default()).await.unwrap(),
@@ -133,20 +144,24 @@ impl Ground {
 
     /// An inventory that nothing is wrong with, of a cluster with a topic and a connector.
     pub(super) fn inventory(&self, cluster: &str) -> Inventory {
+        let replication = self.kafka.brokers().len();
         Inventory {
-            bootstrap: vec![self.kafka.bootstrap().to_owned()],
+            bootstrap: self.kafka.bootstrap().split(',').map(str::to_owned).collect(),
             security: "SASL_SSL",
             trust: format!("{{ pem: {} }}", self.trusted.display()),
             admin: "{ username: admin, password: { env: ADMIN_PASSWORD } }".to_owned(),
             user: "{ acls: create }".to_owned(),
-            connect: "  topics:\n    config: { replication: 1 }\n    offset: { replication: 1, partitions: 2 }\n    \
-                      status: { replication: 1, partitions: 1 }\n"
-                .to_owned(),
-            topics: format!("  {cluster}-users: {{ partitions: 1, replication: 1 }}\n"),
+            connect: format!(
+                "  topics:\n    config: {{ replication: {replication} }}\n    \
+                 offset: {{ replication: {replication}, partitions: 2 }}\n    \
+                 status: {{ replication: {replication}, partitions: 1 }}\n"
+            ),
+            topics: format!("  {cluster}-users: {{ partitions: 1, replication: {replication} }}\n"),
             connectors: format!(
                 "  {cluster}-users:\n    connector.class: DatagenConnector\n    kafka.topic: {cluster}-users\n    \
                  quickstart: users\n    max.interval: 100\n    tasks.max: 1\n"
             ),
+            ..Inventory::default()
         }
     }
 
@@ -166,7 +181,12 @@ impl Ground {
 
 impl Standing {
     pub(super) async fn is_still(&self, ground: &Ground, site: &Site, name: &str) {
-        assert_eq!(*self, ground.standing(site).await, "{name}: a refused run changes nothing");
+        let now = ground.standing(site).await;
+        let in_kafka = |it: &Standing| (it.topics.clone(), it.acls.clone(), it.users.clone());
+        assert_eq!(in_kafka(self), in_kafka(&now), "{name}: a refused run changes nothing in Kafka");
+        let differs = |path: &&PathBuf| self.files.get(*path) != now.files.get(*path);
+        let differing: Vec<&PathBuf> = self.files.keys().chain(now.files.keys()).filter(differs).collect();
+        assert_eq!(differing, Vec::<&PathBuf>::new(), "{name}: a refused run changes no file");
     }
 }
 

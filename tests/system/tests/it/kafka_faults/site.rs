@@ -12,11 +12,15 @@ use super::ground::Ground;
 use crate::programs;
 
 pub(super) const DONE: i32 = 0;
+pub(super) const USAGE: i32 = 2;
 pub(super) const CHECK_FAILED: i32 = 4;
+pub(super) const PARTLY_APPLIED: i32 = 5;
 
 /// What an inventory of the tests says; every field may be made wrong.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Inventory {
+    /// `kafka.managed`, for a Kafka of our own; then what follows up to `connect` is left out.
+    pub(super) managed: String,
     /// `kafka.bootstrap`.
     pub(super) bootstrap: Vec<String>,
     pub(super) security: &'static str,
@@ -40,6 +44,8 @@ pub(super) struct Site {
     folder: PathBuf,
     rest: Port,
     metrics: Port,
+    /// Those of a Kafka of our own.
+    _further: Vec<Port>,
     /// The inventory that nothing is wrong with.
     pub(super) right: Inventory,
     environment: BTreeMap<&'static str, String>,
@@ -54,17 +60,40 @@ pub(super) struct Run {
 
 impl Site {
     pub(super) fn new(name: &'static str, ground: &Ground) -> Self {
-        let folder = testbed::owner::dir(name).unwrap();
-        let right = ground.inventory(name);
         let environment = BTreeMap::from([("ADMIN_PASSWORD", ground.admin_password())]);
+        Self::with(name, ground.inventory(name), environment, Vec::new())
+    }
+
+    /// A cluster with a Kafka of our own.
+    pub(super) fn with_own_kafka(name: &'static str) -> Self {
+        let ports = [Port::reserve().unwrap(), Port::reserve().unwrap()];
+        let right = Inventory {
+            managed: format!("{{ port: {}, controller_port: {} }}", ports[0].number(), ports[1].number()),
+            ..Inventory::default()
+        };
+        Self::with(name, right, BTreeMap::new(), ports.into())
+    }
+
+    fn with(
+        name: &'static str,
+        right: Inventory,
+        environment: BTreeMap<&'static str, String>,
+        further: Vec<Port>,
+    ) -> Self {
+        let folder = testbed::owner::dir(name).unwrap();
         let (rest, metrics) = (Port::reserve().unwrap(), Port::reserve().unwrap());
-        Self { name, folder, rest, metrics, right, environment }
+        Self { name, folder, rest, metrics, _further: further, right, environment }
     }
 
     /// Makes the cluster as `inventory` says.
     pub(super) fn apply(&self, inventory: &Inventory) -> Run {
         self.write(inventory);
         self.run(&["apply"])
+    }
+
+    pub(super) fn plan(&self, inventory: &Inventory) -> Run {
+        self.write(inventory);
+        self.run(&["plan"])
     }
 
     /// A run that must succeed, with what it changed as `PHASE ACTION SUBJECT`.
@@ -80,17 +109,23 @@ impl Site {
     }
 
     pub(super) fn write(&self, inventory: &Inventory) {
-        let Inventory { bootstrap, security, trust, admin, user, connect, topics, connectors } = inventory;
+        let Inventory { managed, bootstrap, security, trust, admin, user, connect, topics, connectors } =
+            inventory;
+        let kafka = match managed.is_empty() {
+            false => format!("  managed: {managed}\n"),
+            true => format!(
+                "  bootstrap: [{}]\n  security: {security}\n{}{}{}",
+                bootstrap.join(", "),
+                entry("trust", trust),
+                entry("admin", admin),
+                entry("user", user),
+            ),
+        };
         let text = format!(
             "cluster: {}\nruntime: process\nhosts:\n  here: {{ connection: local, address: 127.0.0.1 }}\n\
-             kafka:\n  bootstrap: [{}]\n  security: {security}\n{}{}{}\
-             connect:\n  rest: {{ port: {} }}\n  metrics: {{ port: {} }}\n{connect}\
+             kafka:\n{kafka}connect:\n  rest: {{ port: {} }}\n  metrics: {{ port: {} }}\n{connect}\
              topics:{}\nconnectors:{}\n",
             self.name,
-            bootstrap.join(", "),
-            entry("trust", trust),
-            entry("admin", admin),
-            entry("user", user),
             self.rest.number(),
             self.metrics.number(),
             section(topics),
