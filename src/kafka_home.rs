@@ -79,7 +79,7 @@ fn preamble(home: Option<&Path>) -> String {
 
 /// Looks for Java, Maven and the jars.
 pub(crate) async fn find(host: &dyn Host, home: Option<&Path>) -> Result<Found, HostError> {
-    let output = host.check(&Command::new("look for Java and Kafka", find_script(home))).await?;
+    let output = host.check(&Command::look("look for Java and Kafka", find_script(home))).await?;
     Ok(Found::read(&Fields::parse(&output)))
 }
 

@@ -19,7 +19,7 @@ pub(crate) async fn apply(args: ApplyArgs, interrupt: &Interrupt) -> Exit {
         Err(exit) => return exit,
     };
     let phases = phases::all();
-    let survey = match look(&run, &phases).await {
+    let survey = match look(&run, &phases, args.run.parallel).await {
         Ok(survey) => survey,
         Err(signal) => return run.abandon(signal).await,
     };
@@ -53,7 +53,9 @@ pub(crate) async fn apply(args: ApplyArgs, interrupt: &Interrupt) -> Exit {
         if !applied.done.is_empty() {
             run.ctx.request_probe();
         }
-        engine::verify::verify(&run.ctx, &phases, &run.selection, &applied.verified_phases).await
+        let seen = survey.plan.is_empty().then_some(&survey);
+        let done = &applied.verified_phases;
+        engine::verify::verify(&run.ctx, &phases, &run.selection, args.run.parallel, done, seen).await
     } else {
         Verified::default()
     };
@@ -67,7 +69,7 @@ pub(crate) async fn plan(args: RunArgs, interrupt: &Interrupt) -> Exit {
         Err(exit) => return exit,
     };
     let phases = phases::all();
-    let survey = match look(&run, &phases).await {
+    let survey = match look(&run, &phases, args.parallel).await {
         Ok(survey) => survey,
         Err(signal) => return run.abandon(signal).await,
     };
@@ -89,7 +91,7 @@ pub(crate) async fn smoke(mut args: RunArgs, interrupt: &Interrupt) -> Exit {
     let phases = phases::all();
     run.ctx.request_probe();
     run.lock_hosts().await;
-    let survey = match look(&run, &phases).await {
+    let survey = match look(&run, &phases, args.parallel).await {
         Ok(survey) => survey,
         Err(signal) => return run.abandon(signal).await,
     };
@@ -97,13 +99,16 @@ pub(crate) async fn smoke(mut args: RunArgs, interrupt: &Interrupt) -> Exit {
     let verified = if is_locked {
         Verified::default()
     } else {
-        engine::verify::verify(&run.ctx, &phases, &run.selection, &BTreeSet::new()).await
+        let seen = survey.plan.is_empty().then_some(&survey);
+        let done = BTreeSet::new();
+        engine::verify::verify(&run.ctx, &phases, &run.selection, args.parallel, &done, seen).await
     };
     finish(run, "smoke", &survey, Applied::default(), verified).await
 }
 
-async fn look(run: &Run, phases: &[Box<dyn AnyPhase>]) -> Result<Survey, Signal> {
-    let survey = run.ctx.interrupt.unless(engine::survey::survey(&run.ctx, phases, &run.selection)).await?;
+async fn look(run: &Run, phases: &[Box<dyn AnyPhase>], parallel: usize) -> Result<Survey, Signal> {
+    let survey = engine::survey::survey(&run.ctx, phases, &run.selection, parallel);
+    let survey = run.ctx.interrupt.unless(survey).await?;
     run.ctx.events.emit(&Event::Planned);
     Ok(survey)
 }

@@ -8,7 +8,7 @@ use crate::cli::DestroyArgs;
 use crate::desired::{host_root, privilege};
 use crate::engine::event::{Event, Failure, FailureKind};
 use crate::engine::stop::{self, bounded};
-use crate::engine::{self, survey};
+use crate::engine::{self, sweep};
 use crate::exit_code::Exit;
 use crate::host::{Command, HostExt};
 use crate::interrupt::Interrupt;
@@ -55,7 +55,7 @@ pub(crate) async fn destroy(args: DestroyArgs, interrupt: &Interrupt) -> Exit {
             total.left.push(format!("cluster: {}, since not every worker is stopped", phase.title()));
             continue;
         }
-        let targets = survey::targets(&run.ctx, phase.as_ref());
+        let targets = sweep::targets(&run.ctx, phase.as_ref());
         let removals = targets.iter().map(|target| {
             let ctx = &run.ctx;
             async move {

@@ -17,6 +17,7 @@ use kafka_control::Endpoint;
 
 use crate::host::{Host, Privilege};
 use crate::inventory::model::{self, Bind, Connection, Inventory, Listener, Runtime};
+use crate::shell::quote;
 
 /// User and group of the worker in its container; it owns nothing else on the host.
 pub(crate) const CONTAINER_UID: u32 = crate::image::UID;
@@ -26,15 +27,38 @@ pub(crate) const CONTAINER_UID: u32 = crate::image::UID;
 /// Docker: `/etc/provision/<cluster>`, root's. Process: the login user's state folder (XDG base directories).
 pub(crate) fn host_root(inventory: &Inventory, host: &dyn Host) -> PathBuf {
     let spec = inventory.host(host.name()).expect("every connected host comes from the inventory");
+    match root(inventory, spec) {
+        Root::Absolute(path) => path,
+        Root::InHome(path) => PathBuf::from(&host.facts().home).join(path),
+    }
+}
+
+/// The same as a word for the shell of the login user, on a host of which nothing is known yet.
+pub(crate) fn host_root_word(inventory: &Inventory, spec: &model::Host) -> String {
+    match root(inventory, spec) {
+        Root::Absolute(path) => quote(&path.to_string_lossy()),
+        Root::InHome(path) => format!("\"${{HOME:-/}}\"/{}", quote(&path.to_string_lossy())),
+    }
+}
+
+enum Root {
+    Absolute(PathBuf),
+    /// Below the home folder of the login user.
+    InHome(PathBuf),
+}
+
+fn root(inventory: &Inventory, spec: &model::Host) -> Root {
     if let Some(directory) = &spec.worker.directory {
-        return PathBuf::from(directory.as_str());
+        return Root::Absolute(PathBuf::from(directory.as_str()));
     }
     let cluster = inventory.cluster.as_str();
     match (inventory.runtime, &spec.connection) {
-        (Runtime::Docker, _) => PathBuf::from("/etc/provision").join(cluster),
-        (Runtime::Process, Connection::Local) => local_state().join("provision").join(cluster),
+        (Runtime::Docker, _) => Root::Absolute(PathBuf::from("/etc/provision").join(cluster)),
+        (Runtime::Process, Connection::Local) => {
+            Root::Absolute(local_state().join("provision").join(cluster))
+        }
         (Runtime::Process, Connection::Ssh(_)) => {
-            PathBuf::from(&host.facts().home).join(".local/state/provision").join(cluster)
+            Root::InHome(PathBuf::from(".local/state/provision").join(cluster))
         }
     }
 }

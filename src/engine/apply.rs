@@ -6,7 +6,8 @@ use futures::StreamExt;
 
 use super::event::{Event, Failure, FailureKind};
 use super::stop::{self, bounded};
-use super::survey::{Survey, targets};
+use super::survey::Survey;
+use super::sweep::targets;
 use super::verify::{Verified, verify_phase};
 use super::{failure, journal};
 use crate::phases::{AnyPhase, Context, PhaseError, Scoped, Severity};

@@ -9,13 +9,14 @@ use futures::StreamExt;
 use super::event::{Event, Events, Failure, FailureKind};
 use crate::causes::chain;
 use crate::control::{ControlError, ControlHome};
-use crate::desired::{host_root, privilege};
+use crate::desired::{host_root, host_root_word, privilege};
 use crate::host::{
     Command, Host, HostError, HostExt, LocalTransport, RemoteHost, SshHop, SshRun, SshTarget, Transport,
 };
 use crate::inventory::model::{self, Bind, Connection, HostName, Inventory, Ssh, Sudo};
 use crate::plan::Target;
 use crate::secrets::{SecretError, Secrets};
+use crate::shell::fields::Fields;
 use crate::shell::quote;
 
 /// The hosts that answered, what is known of their routes, and those that did not.
@@ -143,15 +144,17 @@ async fn one(
             (Arc::new(run.connect(&target(spec, ssh)).await?), password)
         }
     };
-    let connected = RemoteHost::connect(spec.name.clone(), Arc::clone(&transport), password).await;
-    let host: Arc<dyn Host> = match connected {
-        Ok(host) => Arc::new(host),
+    let questions = Questions::new(inventory, spec);
+    let script = questions.script(&host_root_word(inventory, spec));
+    let connected = RemoteHost::connect(spec.name.clone(), Arc::clone(&transport), password, &script).await;
+    let (host, answer): (Arc<dyn Host>, _) = match connected {
+        Ok((host, answer)) => (Arc::new(host), answer),
         Err(error) => {
             transport.close().await;
             return Err(error.into());
         }
     };
-    match look(inventory, spec, host.as_ref(), home).await {
+    match look(&questions, answer, inventory, spec, host.as_ref(), home).await {
         Ok(seen) => Ok((host, seen)),
         Err(error) => {
             host.close().await;
@@ -167,47 +170,72 @@ struct Seen {
     is_claimed: bool,
 }
 
-/// Reads the host's marker and, where a listener is bound by it, its route to the first broker.
+/// What is asked of a host before anything else.
+struct Questions {
+    /// The first broker, where a listener is bound by the host's route to it.
+    broker: Option<String>,
+}
+
+impl Questions {
+    fn new(inventory: &Inventory, spec: &model::Host) -> Self {
+        let is_private = |listener: model::Listener| listener.bind == Bind::Private;
+        let is_asked =
+            spec.address.ip().is_none() && (is_private(spec.worker.rest) || is_private(spec.worker.metrics));
+        let address = || {
+            let broker =
+                inventory.kafka.bootstrap.first().expect("an inventory has at least one bootstrap server");
+            let extra = inventory.kafka.extra_hosts.get(&broker.host).map(ToString::to_string);
+            extra.unwrap_or_else(|| broker.host.to_string())
+        };
+        Self { broker: is_asked.then(address) }
+    }
+
+    /// Asks for the marker in `root`, a word of the shell, and for the route.
+    fn script(&self, root: &str) -> String {
+        let marker = format!(
+            "if marker=$(cat {root}/marker 2>&1); then echo \"marker=$marker\"; else\n\
+             case $marker in *'No such file'*|*'Not a directory'*) ;; *) echo marker_hidden=yes ;; esac; fi\n"
+        );
+        let route = self.broker.as_ref().map(|broker| {
+            format!(
+                "broker=$(getent ahosts {} | awk 'NR==1 {{print $1}}')\n\
+                 [ -z \"$broker\" ] || ip -o route get \"$broker\" | sed -n 's/.* src \\([^ ]*\\).*/route=\\1/p'\n",
+                quote(broker)
+            )
+        });
+        marker + &route.unwrap_or_default()
+    }
+}
+
+/// Judges the host's marker and, where a listener is bound by it, its route to the first broker.
 async fn look(
+    questions: &Questions,
+    mut answer: String,
     inventory: &Inventory,
     spec: &model::Host,
     host: &dyn Host,
     home: &ControlHome,
 ) -> Result<Seen, ConnectError> {
-    let root = host_root(inventory, host);
-    let mut script =
-        format!("echo \"marker=$(cat {}/marker 2>/dev/null)\"\n", quote(&root.to_string_lossy()));
-    let mut asked = None;
-    let is_private = |listener: model::Listener| listener.bind == Bind::Private;
-    if spec.address.ip().is_none() && (is_private(spec.worker.rest) || is_private(spec.worker.metrics)) {
-        let broker =
-            inventory.kafka.bootstrap.first().expect("an inventory has at least one bootstrap server");
-        let address = inventory.kafka.extra_hosts.get(&broker.host).map(ToString::to_string);
-        let address = address.unwrap_or_else(|| broker.host.to_string());
-        script += &format!(
-            "broker=$(getent ahosts {} | awk 'NR==1 {{print $1}}')\n\
-             [ -z \"$broker\" ] || ip -o route get \"$broker\" | sed -n 's/.* src \\([^ ]*\\).*/route=\\1/p'\n",
-            quote(&address)
-        );
-        asked = Some(address);
+    if Fields::parse(&answer).is_yes("marker_hidden") {
+        let root = quote(&host_root(inventory, host).to_string_lossy());
+        let mut command = Command::look("read the marker", questions.script(&root));
+        command.privilege = privilege(inventory);
+        answer = host.check(&command).await?;
     }
-    let mut command = Command::new("read the marker", script);
-    command.privilege = privilege(inventory);
-    let answer = host.check(&command).await?;
-    let value = |key: &str| {
-        answer.lines().find_map(|line| line.strip_prefix(key)).map(str::trim).filter(|text| !text.is_empty())
-    };
-    let theirs = value("marker=");
-    if theirs.is_some() && home.marker()?.as_deref() != theirs {
+    let fields = Fields::parse(&answer);
+    let theirs = fields.optional("marker");
+    if theirs.is_some() && home.marker()? != theirs {
         return Err(ConnectError::Foreign {
             host: spec.name.clone(),
             cluster: inventory.cluster.to_string(),
             folder: home.folder().display().to_string(),
         });
     }
-    let route = value("route=").and_then(|text| text.parse().ok());
-    match asked {
-        Some(broker) if route.is_none() => Err(ConnectError::NoRoute { host: spec.name.clone(), broker }),
+    let route = fields.text("route").parse().ok();
+    match &questions.broker {
+        Some(broker) if route.is_none() => {
+            Err(ConnectError::NoRoute { host: spec.name.clone(), broker: broker.clone() })
+        }
         _ => Ok(Seen { route, is_claimed: theirs.is_some() }),
     }
 }

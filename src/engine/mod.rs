@@ -8,6 +8,7 @@ pub(crate) mod lock;
 pub(crate) mod selection;
 pub(crate) mod stop;
 pub(crate) mod survey;
+pub(crate) mod sweep;
 pub(crate) mod verify;
 
 use crate::causes::chain;

@@ -1,15 +1,14 @@
-//! Looks at everything and makes the plan. All checks run at once; each host bounds its own commands.
+//! Looks at everything and makes the plan. All checks of a host run at once; a host bounds its own commands.
 
 use std::collections::BTreeMap;
 
 use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 
 use super::event::{Event, Failure, FailureKind};
-use super::failure;
 use super::selection::Selection;
+use super::{failure, sweep};
 use crate::inventory::model::HostName;
-use crate::phases::{AnyFacts, AnyPhase, Context, Finding, Scope, Scoped, Severity};
+use crate::phases::{AnyFacts, AnyPhase, Context, Finding, Scoped, Severity};
 use crate::plan::{Plan, Target};
 
 /// What was seen, and what follows from it.
@@ -28,36 +27,21 @@ impl Survey {
     }
 }
 
-/// The targets of a phase, in inventory order.
-pub(crate) fn targets(ctx: &Context, phase: &dyn AnyPhase) -> Vec<Target> {
-    match phase.scope() {
-        Scope::Cluster => vec![Target::Cluster],
-        Scope::EachHost => ctx.hosts.keys().cloned().map(Target::Host).collect(),
-    }
-}
-
-/// Checks every selected phase on every target and plans.
-pub(crate) async fn survey(ctx: &Context, phases: &[Box<dyn AnyPhase>], selection: &Selection) -> Survey {
+/// Checks every selected phase on every target and plans; at most `parallel` hosts at once.
+pub(crate) async fn survey(
+    ctx: &Context,
+    phases: &[Box<dyn AnyPhase>],
+    selection: &Selection,
+    parallel: usize,
+) -> Survey {
     let hosts: Vec<HostName> = ctx.hosts.keys().cloned().collect();
     ctx.events.emit(&Event::SurveyStarted { hosts: &hosts });
-
-    // Kafka is reached through the hosts. Without one nothing can be seen, and why there is none is said already.
-    let has_way = !hosts.is_empty();
-    let selected: Vec<(usize, &dyn AnyPhase)> = phases
-        .iter()
-        .map(AsRef::as_ref)
-        .enumerate()
-        .filter(|(_, phase)| has_way && selection.has_phase(phase.id()))
-        .collect();
-    let mut checks = FuturesUnordered::new();
-    for (order, phase) in &selected {
-        for target in targets(ctx, *phase) {
-            checks.push(async move {
-                let seen = phase.check(&Scoped { ctx, target: &target }).await;
-                (*order, *phase, target, seen)
-            });
-        }
-    }
+    let selected = sweep::selected(ctx, phases, selection);
+    let checks = sweep::sweep(ctx, &selected, parallel, |(order, phase), target| async move {
+        let seen = phase.check(&Scoped { ctx, target: &target }).await;
+        (order, phase, target, seen)
+    });
+    let mut checks = std::pin::pin!(checks);
 
     let mut survey =
         Survey { plan: Plan::default(), facts: BTreeMap::new(), findings: Vec::new(), failures: Vec::new() };

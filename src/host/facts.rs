@@ -29,12 +29,18 @@ else case $said in *incorrect*|*"try again"*) echo sudo=wrong ;; *) echo sudo=re
 fi
 "#;
 
-pub(super) fn command(password: Option<&SecretString>) -> Command {
+/// The time once more: what comes between may take long, and the host's clock is compared at the middle of it all.
+const END: &str = "echo \"until=$(date +%s)\"\n";
+
+/// `also` is a script that goes with it.
+pub(super) fn command(password: Option<&SecretString>, also: &str) -> Command {
     let input = match password {
         Some(password) => format!("{}\n", password.expose_secret()),
         None => "\n".to_owned(),
     };
-    Command::new("look at the host", SCRIPT).stdin(Stdin::Bytes(input.into())).secret()
+    Command::new("look at the host", format!("{SCRIPT}{also}\n{END}"))
+        .stdin(Stdin::Bytes(input.into()))
+        .secret()
 }
 
 /// How root is reached, before the password is put back in.
@@ -73,6 +79,8 @@ pub(super) fn parse(answer: &str, midpoint: i64) -> Option<(HostFacts, SudoAnswe
         "refused" => SudoAnswer::Unavailable { said },
         _ => return None,
     };
+    let now = fields.number::<i64>("now")?;
+    let host_midpoint = now + (fields.number::<i64>("until").unwrap_or(now) - now) / 2;
     let facts = HostFacts {
         os: fields.text("os").to_owned(),
         os_like: fields.text("os_like").split_whitespace().map(str::to_owned).collect(),
@@ -83,7 +91,7 @@ pub(super) fn parse(answer: &str, midpoint: i64) -> Option<(HostFacts, SudoAnswe
         login_uid: fields.number("uid")?,
         login_gid: fields.number("gid")?,
         home: fields.text("home").to_owned(),
-        clock_skew_seconds: fields.number::<i64>("now")? - midpoint,
+        clock_skew_seconds: host_midpoint - midpoint,
         hostname: fields.text("hostname").to_owned(),
     };
     Some((facts, sudo))
@@ -101,6 +109,8 @@ mod tests {
         let (facts, sudo) = parse(&format!("{DEBIAN}sudo=passwordless\n"), 990).unwrap();
         assert_eq!((facts.os.as_str(), facts.login_uid, facts.clock_skew_seconds), ("debian", 1000, 10));
         assert_eq!(sudo, SudoAnswer::Passwordless);
+        let (facts, _) = parse(&format!("{DEBIAN}sudo=root\nuntil=1010\n"), 1005).unwrap();
+        assert_eq!(facts.clock_skew_seconds, 0, "a look that takes ten seconds is no skew");
         let (_, sudo) =
             parse(&format!("{DEBIAN}sudo=refused\nsudo_said=sudo: a password is required\n"), 0).unwrap();
         assert_eq!(sudo, SudoAnswer::Unavailable { said: "sudo: a password is required".to_owned() });

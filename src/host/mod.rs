@@ -9,6 +9,7 @@ mod facts;
 mod forward;
 mod local;
 mod lock;
+mod looks;
 mod mux;
 mod protocol;
 mod remote;
@@ -68,6 +69,15 @@ pub(crate) enum OnDisconnect {
     Finish,
 }
 
+/// What a script is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It changes nothing: it may be put together with others, and be run again.
+    Look,
+    /// It changes something, or waits for something.
+    Act,
+}
+
 /// One POSIX `sh` script to run on a host. It travels on standard input, never in an argument list.
 #[derive(Clone)]
 pub(crate) struct Command {
@@ -80,6 +90,7 @@ pub(crate) struct Command {
     pub(crate) privilege: Privilege,
     pub(crate) sensitivity: Sensitivity,
     pub(crate) on_disconnect: OnDisconnect,
+    pub(crate) purpose: Purpose,
     pub(crate) timeout: Duration,
 }
 
@@ -99,8 +110,14 @@ impl Command {
             privilege: Privilege::Login,
             sensitivity: Sensitivity::Public,
             on_disconnect: OnDisconnect::End,
+            purpose: Purpose::Act,
             timeout: DEFAULT_TIMEOUT,
         }
+    }
+
+    /// A script that changes nothing.
+    pub(crate) fn look(title: impl Into<String>, script: impl Into<String>) -> Self {
+        Self { purpose: Purpose::Look, ..Self::new(title, script) }
     }
 
     #[expect(clippy::wrong_self_convention, reason = "reads as what it does to a command: run it as root")]

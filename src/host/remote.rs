@@ -8,12 +8,14 @@ use async_trait::async_trait;
 use kafka_control::{BoxedStream, Endpoint};
 use secrecy::SecretString;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Mutex, RwLock, Semaphore};
+use tokio::sync::{Mutex, RwLock, Semaphore, oneshot};
 
 use super::lock;
+use super::looks::{self, Gathered, Waiting};
 use super::protocol::{self, Elevation};
 use super::transport::{Running, Transport, TransportError};
 use super::{Command, Host, HostError, HostFacts, OnDisconnect, Output, Privilege, Stdin, Sudo, facts};
+use crate::causes::chain;
 use crate::inventory::model::HostName;
 
 /// What one command may print before it is cut off; a host that floods us does not fill our memory.
@@ -34,29 +36,41 @@ pub(crate) struct RemoteHost {
     finishing: RwLock<()>,
     /// The script that holds the host's lock.
     lock: Mutex<Option<Running>>,
+    looks: Gathered,
 }
 
 impl RemoteHost {
     /// Looks at the host once: what it is, and how root is reached with `sudo_password` or without.
     ///
     /// A login without any way to root is not an error here; commands that ask for root are then refused.
+    ///
+    /// `also` is a script that prints fields of its own as the login user, in the same round trip; what it printed is
+    /// returned with the rest of the answer.
     pub(crate) async fn connect(
         name: HostName,
         transport: Arc<dyn Transport>,
         sudo_password: Option<SecretString>,
-    ) -> Result<Self, HostError> {
+        also: &str,
+    ) -> Result<(Self, String), HostError> {
         let mut host = Self {
             commands: Semaphore::new(transport.parallel_commands()),
             finishing: RwLock::default(),
             lock: Mutex::default(),
+            looks: Gathered::default(),
             name,
             transport,
             facts: HostFacts::default(),
             sudo: Sudo::Unavailable { said: String::new() },
         };
-        let command = facts::command(sudo_password.as_ref());
+        let command = facts::command(sudo_password.as_ref(), also);
         let sent = unix_seconds();
-        let output = host.run(&command).await?;
+        let output = host.run_alone(&command).await.map_err(|error| match error {
+            HostError::Start { host, source, .. } => HostError::Unreachable {
+                host,
+                detail: format!("the login works, but no command can be started: {}", chain(&source)),
+            },
+            other => other,
+        })?;
         let midpoint = (sent + unix_seconds()) / 2.0;
         if output.status != 0 {
             return Err(HostError::failed(&host.name, &command, output));
@@ -65,13 +79,13 @@ impl RemoteHost {
             facts::parse(&output.stdout, midpoint.floor() as i64).ok_or_else(|| HostError::Protocol {
                 host: host.name.clone(),
                 title: command.title.clone(),
-                detail: output.stdout,
+                detail: output.stdout.clone(),
             })?;
         host.sudo = sudo
             .into_sudo(sudo_password)
             .ok_or_else(|| HostError::WrongSudoPassword { host: host.name.clone() })?;
         host.facts = facts;
-        Ok(host)
+        Ok((host, output.stdout))
     }
 
     fn elevation(&self, privilege: Privilege) -> Result<(Elevation, Option<&SecretString>), HostError> {
@@ -126,6 +140,83 @@ impl Host for RemoteHost {
     }
 
     async fn run(&self, command: &Command) -> Result<Output, HostError> {
+        if looks::may_join(command)
+            && let Some(output) = self.look_together(command).await
+        {
+            return Ok(output);
+        }
+        self.run_alone(command).await
+    }
+
+    async fn connect(&self, to: &Endpoint) -> std::io::Result<BoxedStream> {
+        self.transport.connect(to).await
+    }
+
+    async fn lock(&self, name: &str, owner: &str) -> Result<(), HostError> {
+        let command = lock::command(name, owner);
+        let (elevation, password) = self.elevation(command.privilege)?;
+        let header = protocol::header(password, &command.script, 0, command.on_disconnect);
+        let line = protocol::command_line(elevation, command.timeout);
+        let mut running = self.transport.start(&line).await.map_err(|error| self.lost(&command, error))?;
+        let mut said = Vec::new();
+        let answer = async {
+            running.stdin.write_all(&header).await.ok()?;
+            running.stdin.flush().await.ok()?;
+            while running.stdout.read_buf(&mut said).await.ok()? > 0 {
+                if let Some(answer) = protocol::after_begin(&said).and_then(lock::answer) {
+                    return Some(answer);
+                }
+            }
+            None
+        };
+        match tokio::time::timeout(GRACE, answer).await.ok().flatten() {
+            Some(lock::Answer::Locked) => {
+                *self.lock.lock().await = Some(running);
+                Ok(())
+            }
+            Some(lock::Answer::Held(owner)) => Err(HostError::Locked { host: self.name.clone(), owner }),
+            None => Err(HostError::Protocol {
+                host: self.name.clone(),
+                title: command.title.clone(),
+                detail: String::from_utf8_lossy(&said).trim().to_owned(),
+            }),
+        }
+    }
+
+    async fn settled(&self) {
+        drop(self.finishing.write().await);
+    }
+
+    async fn close(&self) {
+        drop(self.lock.lock().await.take());
+        self.transport.close().await;
+    }
+}
+
+impl RemoteHost {
+    /// Takes a look together with all others that are asked for now. `None` when it has to be taken alone: there is no
+    /// other, or it failed.
+    async fn look_together(&self, command: &Command) -> Option<Output> {
+        let (answer, answered) = oneshot::channel();
+        if let Some(lead) = self.looks.add(Waiting { command: command.clone(), answer }) {
+            tokio::time::sleep(looks::GATHERING).await;
+            let gathered = lead.take();
+            if gathered.len() > 1
+                && let Ok(output) = self.run_alone(&looks::combine(&gathered)).await
+            {
+                let answers = looks::split(&output.stdout, gathered.len());
+                for (waiting, answer) in gathered.into_iter().zip(answers) {
+                    if let Some(answer) = answer {
+                        // Whoever asked may be gone.
+                        let _ = waiting.answer.send(answer);
+                    }
+                }
+            }
+        }
+        answered.await.ok()
+    }
+
+    async fn run_alone(&self, command: &Command) -> Result<Output, HostError> {
         let (elevation, password) = self.elevation(command.privilege)?;
         let payload: &[u8] = match &command.stdin {
             Stdin::Empty => &[],
@@ -182,50 +273,6 @@ impl Host for RemoteHost {
             stdout: String::from_utf8_lossy(out).into_owned(),
             stderr: String::from_utf8_lossy(err).into_owned(),
         })
-    }
-
-    async fn connect(&self, to: &Endpoint) -> std::io::Result<BoxedStream> {
-        self.transport.connect(to).await
-    }
-
-    async fn lock(&self, name: &str, owner: &str) -> Result<(), HostError> {
-        let command = lock::command(name, owner);
-        let (elevation, password) = self.elevation(command.privilege)?;
-        let header = protocol::header(password, &command.script, 0, command.on_disconnect);
-        let line = protocol::command_line(elevation, command.timeout);
-        let mut running = self.transport.start(&line).await.map_err(|error| self.lost(&command, error))?;
-        let mut said = Vec::new();
-        let answer = async {
-            running.stdin.write_all(&header).await.ok()?;
-            running.stdin.flush().await.ok()?;
-            while running.stdout.read_buf(&mut said).await.ok()? > 0 {
-                if let Some(answer) = protocol::after_begin(&said).and_then(lock::answer) {
-                    return Some(answer);
-                }
-            }
-            None
-        };
-        match tokio::time::timeout(GRACE, answer).await.ok().flatten() {
-            Some(lock::Answer::Locked) => {
-                *self.lock.lock().await = Some(running);
-                Ok(())
-            }
-            Some(lock::Answer::Held(owner)) => Err(HostError::Locked { host: self.name.clone(), owner }),
-            None => Err(HostError::Protocol {
-                host: self.name.clone(),
-                title: command.title.clone(),
-                detail: String::from_utf8_lossy(&said).trim().to_owned(),
-            }),
-        }
-    }
-
-    async fn settled(&self) {
-        drop(self.finishing.write().await);
-    }
-
-    async fn close(&self) {
-        drop(self.lock.lock().await.take());
-        self.transport.close().await;
     }
 }
 

@@ -18,6 +18,7 @@ use kafka_control::{BoxedStream, Endpoint};
 use openssh::{ForwardType, Session, Socket, Stdio};
 use tokio::net::UnixStream;
 use tokio::sync::{Mutex, Semaphore};
+use tokio::task::JoinHandle;
 
 use super::forward::Forwarded;
 use super::run_dir::RunDir;
@@ -27,7 +28,6 @@ use super::ssh_jump::{self, JumpError};
 use super::ssh_master::{self, LaunchError};
 use super::transport::{Running, Transport, TransportError};
 use super::{HostError, mux};
-use crate::causes::chain;
 use crate::inventory::model::HostName;
 
 /// sshd allows 10 sessions per connection by default; one is the idle one, one is left to spare.
@@ -50,6 +50,9 @@ const HOST_IDLE_SECONDS: u32 = 5;
 
 /// The same for a jump host, which has no idle channel of ours: its login may allow no commands.
 const JUMP_IDLE_SECONDS: u32 = 20;
+
+/// When a connection gets its idle channel; well before a master without channels ends.
+const IDLE_AFTER: Duration = Duration::from_secs(2);
 
 /// The command of the idle channel: right in every login shell, ends when our end of its input does.
 const IDLE_LINE: &str = "cat";
@@ -86,23 +89,14 @@ impl SshRun {
     pub(crate) async fn connect(self: &Arc<Self>, target: &SshTarget) -> Result<SshTransport, HostError> {
         let jumps = self.jumps(target).await?;
         let jump = self.jump_master(&target.host, &jumps).await?;
-        let master = self.login(&target.host, &target.hop, jump, Role::Host).await?;
-        let transport = SshTransport {
+        let master = Arc::new(self.login(&target.host, &target.hop, jump, Role::Host).await?);
+        let idle = tokio::spawn(keep_from_idling(Arc::clone(&master)));
+        Ok(SshTransport {
             run: Arc::clone(self),
-            master: Arc::new(master),
+            master,
             forwards: Mutex::default(),
-            idle: Mutex::new(None),
-        };
-        let idle = match transport.start(IDLE_LINE).await {
-            Ok(idle) => idle,
-            Err(error) => {
-                transport.close().await;
-                let detail = format!("the login works, but no command can be started: {}", chain(&error));
-                return Err(HostError::Unreachable { host: target.host.clone(), detail });
-            }
-        };
-        *transport.idle.lock().await = Some(idle);
-        Ok(transport)
+            idle: Mutex::new(Some(idle)),
+        })
     }
 
     /// Ends the masters of jump hosts. Call it when the hosts behind them are closed.
@@ -312,35 +306,16 @@ impl Master {
         ssh_failure::refusal(&std::fs::read_to_string(&self.log).ok()?)
     }
 
-    async fn end(&self) {
-        if let Err(error) = mux::terminate(self.session.control_socket()).await {
-            // It is gone already, or goes by itself when it has been idle for its few seconds.
-            tracing::debug!(address = self.address, %error, "the SSH master did not take its end");
-        }
-    }
-}
-
-/// A connected host's shell and network.
-pub(crate) struct SshTransport {
-    run: Arc<SshRun>,
-    master: Arc<Master>,
-    /// Sockets that the master listens on, by the endpoint they lead to.
-    forwards: Mutex<HashMap<Endpoint, PathBuf>>,
-    /// Keeps the master from being idle while commands run elsewhere.
-    idle: Mutex<Option<Running>>,
-}
-
-#[async_trait]
-impl Transport for SshTransport {
-    async fn start(&self, line: &str) -> Result<Running, TransportError> {
+    /// Starts a command as a channel of this connection.
+    async fn start(self: &Arc<Self>, line: &str) -> Result<Running, TransportError> {
         let mut attempt = 1;
         let mut child = loop {
-            let mut command = Arc::clone(&self.master.session).arc_raw_command(line);
+            let mut command = Arc::clone(&self.session).arc_raw_command(line);
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
             match command.spawn().await {
                 Ok(child) => break child,
                 Err(openssh::Error::Disconnected) => {
-                    return Err(TransportError::Lost(self.master.last_words()));
+                    return Err(TransportError::Lost(self.last_words()));
                 }
                 Err(error) if attempt == SESSION_ATTEMPTS => {
                     return Err(TransportError::Start(io::Error::other(error)));
@@ -355,7 +330,7 @@ impl Transport for SshTransport {
         else {
             unreachable!("all three streams were asked for")
         };
-        let master = Arc::clone(&self.master);
+        let master = Arc::clone(self);
         let status = async move {
             match child.wait().await {
                 Ok(status) => Ok(status.code().unwrap_or(-1)),
@@ -370,6 +345,45 @@ impl Transport for SshTransport {
             stderr: Box::new(stderr),
             status: Box::pin(status),
         })
+    }
+
+    async fn end(&self) {
+        if let Err(error) = mux::terminate(self.session.control_socket()).await {
+            // It is gone already, or goes by itself when it has been idle for its few seconds.
+            tracing::debug!(address = self.address, %error, "the SSH master did not take its end");
+        }
+    }
+}
+
+/// Holds a channel open from a while after the login on; runs that end before that need none. Never ends by itself.
+async fn keep_from_idling(master: Arc<Master>) {
+    tokio::time::sleep(IDLE_AFTER).await;
+    match master.start(IDLE_LINE).await {
+        Ok(idle) => {
+            std::future::pending::<()>().await;
+            drop(idle);
+        }
+        // Commands keep the connection while they run; the next one says what became of it.
+        Err(error) => {
+            tracing::debug!(address = master.address, %error, "no channel to keep the connection with")
+        }
+    }
+}
+
+/// A connected host's shell and network.
+pub(crate) struct SshTransport {
+    run: Arc<SshRun>,
+    master: Arc<Master>,
+    /// Sockets that the master listens on, by the endpoint they lead to.
+    forwards: Mutex<HashMap<Endpoint, PathBuf>>,
+    /// Keeps the master from being idle while commands run elsewhere.
+    idle: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[async_trait]
+impl Transport for SshTransport {
+    async fn start(&self, line: &str) -> Result<Running, TransportError> {
+        self.master.start(line).await
     }
 
     async fn connect(&self, to: &Endpoint) -> io::Result<BoxedStream> {
@@ -402,7 +416,11 @@ impl Transport for SshTransport {
     }
 
     async fn close(&self) {
-        drop(self.idle.lock().await.take());
+        if let Some(idle) = self.idle.lock().await.take() {
+            idle.abort();
+            // Cancelled, which is what was asked for.
+            let _ = idle.await;
+        }
         self.master.end().await;
     }
 }

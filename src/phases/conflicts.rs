@@ -1,10 +1,12 @@
 //! Conflicts: services that hold our ports and make way, directly before ours start.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
 use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity};
+use crate::desired::privilege;
 use crate::host::{HostExt, Privilege};
 use crate::inventory::model::UnitName;
 use crate::plan::{Change, Disruption, Target};
@@ -28,7 +30,9 @@ impl Phase for Conflicts {
         if wanted.is_empty() {
             return Ok(ConflictFacts::new());
         }
-        let look = units::states("look at conflicting services", wanted.iter().map(|unit| unit.as_str()));
+        let mut look = units::states("look at conflicting services", wanted.iter().map(|unit| unit.as_str()));
+        // As the other looks at this host, so that they go together.
+        look.privilege = privilege(at.inventory());
         Ok(units::parse_states(&at.host().check(&look).await?))
     }
 
@@ -44,8 +48,11 @@ impl Phase for Conflicts {
         Ok(())
     }
 
-    async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
-        let facts = self.check(at).await?;
+    async fn verify(&self, at: &Scoped<'_>, seen: Option<&Self::Facts>) -> Result<Vec<Finding>, PhaseError> {
+        let facts = match seen {
+            Some(facts) => Cow::Borrowed(facts),
+            None => Cow::Owned(self.check(at).await?),
+        };
         let still_there = decide(at.target, &at.inventory().conflicts, &facts);
         Ok(still_there
             .into_iter()

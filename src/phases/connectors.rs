@@ -50,13 +50,20 @@ impl Phase for Connectors {
             return Ok(facts);
         }
         let Some(rest) = any_worker(at).await else { return Ok(facts) };
-        for (name, connector) in &at.inventory().connectors {
+        let looks = at.inventory().connectors.iter().map(|(name, connector)| {
+            let rest = &rest;
+            async move {
+                let path = format!("/connectors/{}/config", segment(name.as_str()));
+                let both = tokio::join!(rest.get(&path), standing::status(rest, name.as_str()));
+                (name, connector, both)
+            }
+        });
+        for (name, connector, (config_there, status)) in futures::future::join_all(looks).await {
             let failed = |error| PhaseError::rest(subject(connector), error);
             let wanted = config(connector);
-            match rest.get(&format!("/connectors/{}/config", segment(name.as_str()))).await {
+            match config_there {
                 Ok(config) => {
-                    let status = standing::status(&rest, name.as_str()).await.map_err(failed)?;
-                    let standing = status.as_ref().map(standing::judge);
+                    let standing = status.map_err(failed)?.as_ref().map(standing::judge);
                     let is_known = differing(&wanted, &config).is_empty();
                     facts.found.insert(name.to_string(), FoundConnector { config, standing });
                     if is_known {

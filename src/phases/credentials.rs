@@ -58,18 +58,22 @@ impl Phase for Credentials {
             let missing = if user.acls == AclPolicy::Create { rights } else { Vec::new() };
             return Ok(CredentialFacts::Seen { login: LoginState::NotTried, exists: Some(false), missing });
         };
-        let login = match at.ctx.secrets.peek(USER_SECRET, &user.login.password).await? {
-            None => LoginState::NotTried,
-            Some(password) => try_login(at, user, password).await?,
-        };
-        let exists = exists(&admin, user).await?;
-        let missing = match user.acls {
-            AclPolicy::Ignore => Vec::new(),
-            AclPolicy::Check | AclPolicy::Create => {
-                let missing = missing_rights(&admin, user, &rights).await?;
-                without_granted(at, user, login, missing).await?
+        let login = async {
+            match at.ctx.secrets.peek(USER_SECRET, &user.login.password).await? {
+                None => Ok(LoginState::NotTried),
+                Some(password) => try_login(at, user, password).await.map_err(PhaseError::from),
             }
         };
+        let asked = async {
+            let exists = exists(&admin, user).await?;
+            let missing = match user.acls {
+                AclPolicy::Ignore => Vec::new(),
+                AclPolicy::Check | AclPolicy::Create => missing_rights(&admin, user, &rights).await?,
+            };
+            Ok::<_, PhaseError>((exists, missing))
+        };
+        let (login, (exists, missing)) = tokio::try_join!(login, asked)?;
+        let missing = without_granted(at, user, login, missing).await?;
         Ok(CredentialFacts::Seen { login, exists, missing })
     }
 
@@ -172,8 +176,11 @@ impl Phase for Credentials {
         Ok(())
     }
 
-    async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
+    async fn verify(&self, at: &Scoped<'_>, seen: Option<&Self::Facts>) -> Result<Vec<Finding>, PhaseError> {
         let Some(user) = &at.inventory().kafka.user else { return Ok(Vec::new()) };
+        if let Some(CredentialFacts::Seen { login: LoginState::Works, .. }) = seen {
+            return Ok(Vec::new());
+        }
         if login_works(at, user).await? {
             return Ok(Vec::new());
         }

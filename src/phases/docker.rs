@@ -1,5 +1,7 @@
 //! Docker: an engine that runs and starts at boot, and a Compose that works with it.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 
 use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity};
@@ -63,8 +65,11 @@ impl Phase for Docker {
         }
     }
 
-    async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
-        let facts = self.check(at).await?;
+    async fn verify(&self, at: &Scoped<'_>, seen: Option<&Self::Facts>) -> Result<Vec<Finding>, PhaseError> {
+        let facts = match seen {
+            Some(facts) => Cow::Borrowed(facts),
+            None => Cow::Owned(self.check(at).await?),
+        };
         let planned = self.plan(at, &facts);
         let mut findings = planned.findings;
         findings.extend(planned.changes.iter().map(|change| {

@@ -1,5 +1,6 @@
 //! Worker image: built here, loaded over the session, known by the digest label of our own.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -83,8 +84,12 @@ impl Phase for Image {
         Ok(())
     }
 
-    async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
-        let Some(facts) = self.check(at).await? else { return Ok(Vec::new()) };
+    async fn verify(&self, at: &Scoped<'_>, seen: Option<&Self::Facts>) -> Result<Vec<Finding>, PhaseError> {
+        let facts = match seen {
+            Some(facts) => Cow::Borrowed(facts),
+            None => Cow::Owned(self.check(at).await?),
+        };
+        let Some(facts) = facts.as_ref() else { return Ok(Vec::new()) };
         if facts.found.as_ref() == Some(&facts.digest) {
             return Ok(Vec::new());
         }
@@ -132,5 +137,5 @@ fn look(reference: &str) -> Command {
         quote(&format),
         quote(reference)
     );
-    Command::new("look at the worker image", script).as_root()
+    Command::look("look at the worker image", script).as_root()
 }

@@ -1,5 +1,7 @@
 //! Java and Maven, on the host of a managed Kafka. Maven only as long as it has jars to bring.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 
 use super::{Finding, Phase, PhaseError, Planned, Scope, Scoped, Severity};
@@ -71,9 +73,12 @@ impl Phase for Java {
         Ok(())
     }
 
-    async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
-        let facts = self.check(at).await?;
-        let missing = facts.0.is_some_and(|seen| !seen.found.has_java());
+    async fn verify(&self, at: &Scoped<'_>, seen: Option<&Self::Facts>) -> Result<Vec<Finding>, PhaseError> {
+        let facts = match seen {
+            Some(facts) => Cow::Borrowed(facts),
+            None => Cow::Owned(self.check(at).await?),
+        };
+        let missing = facts.0.as_ref().is_some_and(|seen| !seen.found.has_java());
         Ok(missing
             .then(|| Finding {
                 severity: Severity::Error,

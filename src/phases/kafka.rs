@@ -136,9 +136,12 @@ impl Phase for Kafka {
         }
     }
 
-    async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
+    async fn verify(&self, at: &Scoped<'_>, seen: Option<&Self::Facts>) -> Result<Vec<Finding>, PhaseError> {
         let Some(managed) = managed_here(at) else { return Ok(Vec::new()) };
-        let state = process::look(at.host().as_ref(), &layout(at, managed).place()).await?;
+        let state = match seen {
+            Some(KafkaFacts(Some(seen))) => seen.state.clone(),
+            _ => process::look(at.host().as_ref(), &layout(at, managed).place()).await?,
+        };
         if matches!(state, State::Running { .. }) {
             return Ok(Vec::new());
         }
@@ -224,7 +227,7 @@ fn look(managed: &ManagedKafka, layout: &Layout) -> Command {
         port = managed.port,
         controller_port = managed.controller_port,
     );
-    Command::new("look at Kafka", script)
+    Command::look("look at Kafka", script)
 }
 
 /// What goes into the node's files, if all of it was made before.

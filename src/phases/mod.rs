@@ -98,9 +98,12 @@ pub(crate) trait Phase: Send + Sync + 'static {
     /// Makes exactly this change, idempotently. `facts` were looked at again when anything was changed since the plan.
     async fn apply(&self, at: &Scoped<'_>, facts: &Self::Facts, change: &Change) -> Result<(), PhaseError>;
 
-    /// Looks from outside, does not trust `apply`. Called after the phase's changes and on converged runs.
-    async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
-        let _ = at;
+    /// Looks from outside, does not trust `apply`. Called after all changes and on converged runs.
+    ///
+    /// `seen` is what `check` saw in this very run when nothing was changed since: looking once is then enough. Without
+    /// it the phase looks again.
+    async fn verify(&self, at: &Scoped<'_>, seen: Option<&Self::Facts>) -> Result<Vec<Finding>, PhaseError> {
+        let _ = (at, seen);
         Ok(Vec::new())
     }
 
@@ -123,7 +126,7 @@ pub(crate) trait AnyPhase: Send + Sync {
     async fn check(&self, at: &Scoped<'_>) -> Result<AnyFacts, PhaseError>;
     fn plan(&self, at: &Scoped<'_>, facts: &AnyFacts) -> Planned;
     async fn apply(&self, at: &Scoped<'_>, facts: &AnyFacts, change: &Change) -> Result<(), PhaseError>;
-    async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError>;
+    async fn verify(&self, at: &Scoped<'_>, seen: Option<&AnyFacts>) -> Result<Vec<Finding>, PhaseError>;
     async fn remove(&self, at: &Scoped<'_>) -> Result<Removed, PhaseError>;
 }
 
@@ -157,8 +160,8 @@ impl<P: Phase> AnyPhase for P {
         Phase::apply(self, at, typed::<P>(facts), change).await
     }
 
-    async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
-        Phase::verify(self, at).await
+    async fn verify(&self, at: &Scoped<'_>, seen: Option<&AnyFacts>) -> Result<Vec<Finding>, PhaseError> {
+        Phase::verify(self, at, seen.map(typed::<P>)).await
     }
 
     async fn remove(&self, at: &Scoped<'_>) -> Result<Removed, PhaseError> {

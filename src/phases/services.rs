@@ -3,6 +3,7 @@
 //! "Restart if a file changed" is not remembered from one phase to the next: the digests that the worker was started
 //! from are on its container as labels, or in its pid file, and are compared with those it should have.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -101,8 +102,11 @@ impl Phase for Services {
         Err(PhaseError::Refused { place: at.target.to_string(), message, hint: Some(hint), tail })
     }
 
-    async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
-        let facts = self.check(at).await?;
+    async fn verify(&self, at: &Scoped<'_>, seen: Option<&Self::Facts>) -> Result<Vec<Finding>, PhaseError> {
+        let facts = match seen {
+            Some(facts) => Cow::Borrowed(facts),
+            None => Cow::Owned(self.check(at).await?),
+        };
         let need = facts.wanted.as_ref().map(|service| service.need(&facts.found).0);
         if need == Some(Need::Nothing) {
             return Ok(Vec::new());

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{Finding, Phase, PhaseError, Planned, Scope, Scoped, Severity};
 use crate::causes::chain;
-use crate::desired::probe_topic;
+use crate::desired::{privilege, probe_topic};
 use crate::host::{Command, Host, HostExt};
 use crate::kafka_access::KafkaAccessError;
 use crate::plan::{Change, Target};
@@ -34,54 +34,83 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Smoke;
 
+/// What a look before everything else has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SmokeFacts {
+    /// A probe is there, of a run that was killed.
+    has_leftover: bool,
+    /// Every worker and every connector is as it should be. If not, or if nobody looked, `verify` looks with patience
+    /// and says what is wrong.
+    is_all_well: bool,
+}
+
 #[async_trait]
 impl Phase for Smoke {
-    /// Whether a probe is there, of a run that was killed.
-    type Facts = bool;
+    type Facts = SmokeFacts;
 
     const ID: &'static str = "smoke";
     const TITLE: &'static str = "Smoke checks";
     const SCOPE: Scope = Scope::Cluster;
 
-    async fn check(&self, at: &Scoped<'_>) -> Result<bool, PhaseError> {
-        for host in at.ctx.hosts.values() {
-            let rest = RestClient::new(host.as_ref(), at.ctx.rest_endpoint(host.name()));
-            // Not its status: that of a connector that is gone may stay a little longer.
-            match rest.get(&format!("/connectors/{PROBE}/config")).await {
-                Ok(_) => return Ok(true),
-                Err(cause) if cause.status() == Some(StatusCode::NOT_FOUND) => break,
-                // No worker there, or none yet.
-                Err(_unanswered) => {}
-            }
-        }
-        // What is wrong with Kafka is told by the phases that need it.
-        let Ok(Some(admin)) = at.ctx.kafka.look(at.ctx).await else { return Ok(false) };
-        Ok(matches!(admin.topic(&probe_topic(at.inventory())).await, Ok(Some(_))))
+    async fn check(&self, at: &Scoped<'_>) -> Result<SmokeFacts, PhaseError> {
+        let (has_leftover, is_all_well) = tokio::join!(has_leftover(at), is_all_well(at));
+        Ok(SmokeFacts { has_leftover, is_all_well })
     }
 
-    fn plan(&self, at: &Scoped<'_>, is_left: &bool) -> Planned {
-        let leftover = is_left.then(|| Change::remove(Self::ID, at.target, LEFTOVER));
+    fn plan(&self, at: &Scoped<'_>, facts: &SmokeFacts) -> Planned {
+        let leftover = facts.has_leftover.then(|| Change::remove(Self::ID, at.target, LEFTOVER));
         Planned { changes: leftover.into_iter().collect(), findings: Vec::new() }
     }
 
-    async fn apply(&self, at: &Scoped<'_>, _: &bool, _: &Change) -> Result<(), PhaseError> {
+    async fn apply(&self, at: &Scoped<'_>, _: &SmokeFacts, _: &Change) -> Result<(), PhaseError> {
         let Some(host) = at.ctx.hosts.values().next() else { return Ok(()) };
         let rest = RestClient::new(host.as_ref(), at.ctx.rest_endpoint(host.name()));
         remove(at, &rest, PROBE, &probe_topic(at.inventory())).await
     }
 
-    async fn verify(&self, at: &Scoped<'_>) -> Result<Vec<Finding>, PhaseError> {
-        let looks = at.ctx.hosts.values().map(|host| look_at_host(at, host.as_ref()));
-        let mut findings: Vec<Finding> =
-            futures::future::join_all(looks).await.into_iter().flatten().collect();
-        if findings.is_empty() {
-            findings.extend(look_at_connectors(at).await?);
+    async fn verify(&self, at: &Scoped<'_>, seen: Option<&SmokeFacts>) -> Result<Vec<Finding>, PhaseError> {
+        let mut findings = Vec::new();
+        if !seen.is_some_and(|facts| facts.is_all_well) {
+            findings = look_at_hosts(at).await;
+            if findings.is_empty() {
+                findings.extend(look_at_connectors(at).await?);
+            }
         }
         if findings.is_empty() && at.ctx.is_probe_requested() {
             findings.extend(probe(at).await?);
         }
         Ok(findings)
     }
+}
+
+async fn has_leftover(at: &Scoped<'_>) -> bool {
+    for host in at.ctx.hosts.values() {
+        let rest = RestClient::new(host.as_ref(), at.ctx.rest_endpoint(host.name()));
+        // Not its status: that of a connector that is gone may stay a little longer.
+        match rest.get(&format!("/connectors/{PROBE}/config")).await {
+            Ok(_) => return true,
+            Err(cause) if cause.status() == Some(StatusCode::NOT_FOUND) => break,
+            // No worker there, or none yet.
+            Err(_unanswered) => {}
+        }
+    }
+    // What is wrong with Kafka is told by the phases that need it.
+    let Ok(Some(admin)) = at.ctx.kafka.look(at.ctx).await else { return false };
+    matches!(admin.topic(&probe_topic(at.inventory())).await, Ok(Some(_)))
+}
+
+async fn is_all_well(at: &Scoped<'_>) -> bool {
+    // Only where workers of ours are to be expected: a bare host is not asked for one.
+    if !at.ctx.hosts.keys().all(|name| at.ctx.is_claimed(name)) {
+        return false;
+    }
+    let (workers, connectors) = tokio::join!(look_at_hosts(at), connectors_run(at));
+    workers.is_empty() && connectors
+}
+
+async fn look_at_hosts(at: &Scoped<'_>) -> Vec<Finding> {
+    let looks = at.ctx.hosts.values().map(|host| look_at_host(at, host.as_ref()));
+    futures::future::join_all(looks).await.into_iter().flatten().collect()
 }
 
 /// REST and metrics of one host's worker.
@@ -91,7 +120,7 @@ async fn look_at_host(at: &Scoped<'_>, host: &dyn Host) -> Vec<Finding> {
     let (outside, page, inside) = tokio::join!(
         rest_root(at, host, &rest),
         metrics.text("/metrics"),
-        from_inside(host, rest.endpoint())
+        from_inside(at, host, rest.endpoint())
     );
     let mut findings = outside;
     match page {
@@ -104,8 +133,8 @@ async fn look_at_host(at: &Scoped<'_>, host: &dyn Host) -> Vec<Finding> {
 }
 
 async fn rest_root(at: &Scoped<'_>, host: &dyn Host, rest: &RestClient<'_>) -> Vec<Finding> {
-    let root = match rest.get("/").await {
-        Ok(root) => root,
+    let (root, plugins) = match tokio::try_join!(rest.get("/"), rest.get("/connector-plugins")) {
+        Ok(answers) => answers,
         Err(cause) => return vec![unreachable(host, &cause)],
     };
     let mut findings = Vec::new();
@@ -116,28 +145,26 @@ async fn rest_root(at: &Scoped<'_>, host: &dyn Host, rest: &RestClient<'_>) -> V
     }
     let wanted: BTreeSet<&str> =
         at.inventory().connectors.values().map(|connector| connector.class.as_str()).collect();
-    match rest.get("/connector-plugins").await {
-        Ok(plugins) => {
-            let has = |class: &str| {
-                plugins.as_array().into_iter().flatten().any(|plugin| plugin["class"].as_str() == Some(class))
-            };
-            for class in wanted.into_iter().filter(|class| !has(class)) {
-                findings.push(error(host, format!("the worker does not carry {class}")));
-            }
-        }
-        Err(cause) => findings.push(unreachable(host, &cause)),
+    let has = |class: &str| {
+        plugins.as_array().into_iter().flatten().any(|plugin| plugin["class"].as_str() == Some(class))
+    };
+    for class in wanted.into_iter().filter(|class| !has(class)) {
+        findings.push(error(host, format!("the worker does not carry {class}")));
     }
     findings
 }
 
 /// The same question asked on the host itself, with nothing but bash: bare hosts have no curl.
-async fn from_inside(host: &dyn Host, endpoint: &Endpoint) -> Option<Finding> {
+async fn from_inside(at: &Scoped<'_>, host: &dyn Host, endpoint: &Endpoint) -> Option<Finding> {
     let script = format!(
         "exec timeout 20 bash -c 'exec 3<>\"/dev/tcp/$0/$1\" && printf \"GET / HTTP/1.0\\r\\nHost: $0\\r\\n\\r\\n\" >&3 && cat <&3' {} {}",
         crate::shell::quote(&endpoint.host),
         endpoint.port
     );
-    match host.check(&Command::new("ask the worker from inside the host", script)).await {
+    let mut look = Command::look("ask the worker from inside the host", script);
+    // As the other looks at this host, so that they go together.
+    look.privilege = privilege(at.inventory());
+    match host.check(&look).await {
         Ok(answer) if answer.contains("kafka_cluster_id") => None,
         Ok(_) => {
             Some(error(host, format!("{endpoint} asked from inside the host: not a Connect worker's answer")))
@@ -155,6 +182,16 @@ fn unreachable(host: &dyn Host, cause: &RestError) -> Finding {
         hint: Some("is the worker running? its log is on the host, see `docker logs` or the log file".into()),
         ..error(host, chain(cause))
     }
+}
+
+/// Whether every declared connector runs with all its tasks right now.
+async fn connectors_run(at: &Scoped<'_>) -> bool {
+    let Some((name, host)) = at.ctx.hosts.iter().next() else { return true };
+    let rest = RestClient::new(host.as_ref(), at.ctx.rest_endpoint(name));
+    let statuses = at.inventory().connectors.keys().map(|name| standing::status(&rest, name.as_str()));
+    let statuses = futures::future::join_all(statuses).await;
+    let runs = |status: &Option<Value>| status.as_ref().map(standing::judge) == Some(Standing::Running);
+    statuses.iter().all(|status| status.as_ref().is_ok_and(runs))
 }
 
 /// Every declared connector with all its tasks, as the cluster reports them.

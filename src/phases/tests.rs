@@ -94,7 +94,7 @@ async fn converges<P: Phase>(phase: P, host: FakeHost, changes: usize) -> Arc<Fa
         let facts = phase.check(&at).await.unwrap();
         assert_eq!(phase.plan(&at, &facts).changes, [], "a plan after its apply is empty");
     }
-    assert_eq!(phase.verify(&at).await.unwrap(), []);
+    assert_eq!(phase.verify(&at, None).await.unwrap(), []);
     host
 }
 

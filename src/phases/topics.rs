@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kafka_control::{ApiRefusal, Client, ConfigResource, CreateMode, NewTopic, ResponseError};
+use kafka_control::{ApiRefusal, Client, CreateMode, NewTopic, ResponseError};
 use tokio::time::Instant;
 
 use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity};
@@ -51,7 +51,14 @@ impl Phase for Topics {
         let wanted = desired(at.inventory());
         let names: Vec<&str> = wanted.iter().map(|topic| topic.name.as_str()).collect();
         let mut facts = TopicFacts::default();
-        for (name, described) in admin.topics(&names).await.map_err(KafkaAccessError::from)? {
+        let found = admin.topics(&names).await.map_err(KafkaAccessError::from)?;
+        let existing: Vec<&str> =
+            found.iter().filter(|(_, topic)| topic.is_ok()).map(|(name, _)| name.as_str()).collect();
+        let mut configs = match existing.as_slice() {
+            [] => BTreeMap::new(),
+            names => admin.describe_topic_configs(names).await.map_err(KafkaAccessError::from)?,
+        };
+        for (name, described) in found {
             let topic = match described {
                 Ok(topic) => topic,
                 Err(refusal) if refusal.code == ResponseError::UnknownTopicOrPartition => continue,
@@ -60,16 +67,18 @@ impl Phase for Topics {
                     return Err(PhaseError::refused(subject(&name), refusal.to_string(), hint));
                 }
             };
-            let entries = admin.describe_configs(&ConfigResource::Topic(name.clone())).await;
-            let config = match entries {
-                Ok(entries) => {
+            let config = match configs.remove(&name) {
+                Some(Ok(entries)) => {
                     entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()
                 }
                 // Without the right to see the configuration there is nothing to compare, as for Connect itself.
-                Err(error) if error.code() == Some(ResponseError::TopicAuthorizationFailed) => {
+                Some(Err(refusal)) if refusal.code == ResponseError::TopicAuthorizationFailed => {
                     BTreeMap::new()
                 }
-                Err(error) => return Err(KafkaAccessError::from(error).into()),
+                Some(Err(refusal)) => {
+                    return Err(PhaseError::make(format!("configuration of topic {name}"), refusal));
+                }
+                None => BTreeMap::new(),
             };
             facts.found.insert(
                 name,

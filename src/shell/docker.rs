@@ -94,7 +94,22 @@ fi
 echo "client=$client"
 if [ "$client" = docker ]; then
   said=$(timeout 20 docker version --format 'engine={{.Server.Version}}' 2>&1) && echo "$said" || echo "engine_error=$(echo $said)"
-  plugin=$(docker compose version --short 2>/dev/null)
+  # Compose takes a while to say its version; the package that the plugin is from says it at once, if the plugin is still
+  # that of the package.
+  plugin=
+  file=/usr/libexec/docker/cli-plugins/docker-compose
+  for package in docker-compose-plugin docker-compose-v2 docker-compose; do
+    list=/var/lib/dpkg/info/$package.list
+    if [ -x "$file" ] && [ "$list" -nt "$file" ] && grep -qsx "$file" "$list"; then
+      plugin=$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null)
+      plugin=${plugin#*:}
+    fi
+  done
+  # One in a folder of root's own, or of the machine's, goes before that of a package.
+  for folder in "${DOCKER_CONFIG:-$HOME/.docker}" /usr/local/lib/docker /usr/local/libexec/docker; do
+    [ ! -e "$folder/cli-plugins/docker-compose" ] || plugin=
+  done
+  [ -n "$plugin" ] || plugin=$(docker compose version --short 2>/dev/null)
   echo "plugin=$plugin"
   if [ -z "$plugin" ] && path=$(command -v docker-compose); then
     # The old program takes half a second to say its version; the package says it at once.
@@ -124,7 +139,7 @@ pub(crate) fn look<'a>(users: impl IntoIterator<Item = &'a str>) -> Command {
              else echo unknown_user={user}; fi\n"
         );
     }
-    Command::new("look at Docker", script).as_root()
+    Command::look("look at Docker", script).as_root()
 }
 
 /// Reads the answer of [`look`].

@@ -129,7 +129,7 @@ flush_folders() { echo "$folders" | while IFS= read -r folder; do [ -z "$folder"
 
 /// Looks at paths: digest, owner and mode of each. Parse the answer with [`parse_states`].
 pub(crate) fn states<'a>(title: &str, paths: impl IntoIterator<Item = &'a str>) -> Command {
-    Command::new(title, states_script(paths))
+    Command::look(title, states_script(paths))
 }
 
 /// The script of [`states`], for checks that look at more than files.

@@ -105,8 +105,12 @@ port() {
   sockets=$(grep -Ehs "$listens" /proc/net/tcp /proc/net/tcp6) || return 0
   ours=no; unit=-; holder=
   if command -v docker >/dev/null 2>&1; then
-    holder=$(timeout 10 docker ps --filter "publish=$1" --format 'container {{.Names}}' 2>/dev/null | head -n 1)
-    if [ -n "$(timeout 10 docker ps -q --filter "publish=$1" --filter "label=$own_label" 2>/dev/null)" ]; then ours=yes; fi
+    container=$(timeout 10 docker ps --filter "publish=$1" \
+      --format "{{.Label \"${own_label%%=*}\"}} {{.Names}}" 2>/dev/null | head -n 1)
+    case $container in
+      "${own_label#*=} "*) echo "held=$1 yes - container ${container#* }"; return ;;
+      ?*) holder="container ${container#* }" ;;
+    esac
   fi
   # Whose the socket is, by the inode that the process's open files name.
   set -- "$1" $(echo "$sockets" | head -n 1)
@@ -148,16 +152,16 @@ pub(crate) fn look(questions: &Questions) -> Command {
         script += "engine_data\n";
     }
     for port in &questions.ports {
-        script += &format!("port {port}\n");
+        script += &format!("port {port} &\n");
     }
     script += "wait\n";
-    Command::new("look at the host's means", script)
+    Command::look("look at the host's means", script)
 }
 
 /// Tries the ways to brokers alone. Parse the answer with [`parse_brokers`].
 pub(crate) fn try_brokers(brokers: &[Broker]) -> Command {
     let script = format!("{BROKER}{}wait\n", broker_calls(brokers));
-    Command::new("try the ways to further brokers", script)
+    Command::look("try the ways to further brokers", script)
 }
 
 /// Brokers may be silent for seconds each, so they are all asked at once.

@@ -37,7 +37,7 @@ pub(crate) fn states<'a>(title: &str, units: impl IntoIterator<Item = &'a str>) 
              echo \"unit=$file $(systemctl is-active {unit} 2>/dev/null) \"{unit} ;; esac\n"
         );
     }
-    Command::new(title, script)
+    Command::look(title, script)
 }
 
 pub(crate) fn parse_states(answer: &str) -> BTreeMap<String, UnitState> {

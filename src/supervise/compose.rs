@@ -68,7 +68,7 @@ pub(crate) async fn look(host: &dyn Host, container: &str) -> Result<Option<Cont
         quote(container)
     );
     let output =
-        host.check(&Command::new(format!("look at container {container}"), script).as_root()).await?;
+        host.check(&Command::look(format!("look at container {container}"), script).as_root()).await?;
     Ok(Container::read(&output))
 }
 

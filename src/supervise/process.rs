@@ -105,7 +105,7 @@ pub(crate) fn verbs(place: &Place) -> String {
 /// Looks whether the process runs.
 pub(crate) async fn look(host: &dyn Host, place: &Place) -> Result<State, HostError> {
     let title = format!("look at the process {}", place.name);
-    let output = host.check(&Command::new(&title, format!("{}\nreport", verbs(place)))).await?;
+    let output = host.check(&Command::look(&title, format!("{}\nreport", verbs(place)))).await?;
     State::parse(output.trim()).ok_or_else(|| HostError::Protocol {
         host: host.name().clone(),
         title,
@@ -217,7 +217,8 @@ mod tests {
     async fn here() -> (tempfile::TempDir, RemoteHost, Place) {
         let folder = tempfile::tempdir().unwrap();
         let name = HostName::parse("here").unwrap();
-        let host = RemoteHost::connect(name, Arc::new(LocalTransport::new(Vec::new())), None).await.unwrap();
+        let transport = Arc::new(LocalTransport::new(Vec::new()));
+        let (host, _) = RemoteHost::connect(name, transport, None, "").await.unwrap();
         let place = Place { folder: folder.path().display().to_string(), name: "sleeper".into() };
         (folder, host, place)
     }

@@ -122,6 +122,15 @@ pub struct SshHost {
 impl SshHost {
     /// Starts a server and returns when systemd is up and sshd listens.
     pub async fn start(release: Debian, spec: HostSpec) -> Result<Self, Error> {
+        Self::start_server(Image::Host(release), release, spec).await
+    }
+
+    /// The same with Docker and Python installed, and Docker's engine running soon after.
+    pub async fn start_with_docker(release: Debian, spec: HostSpec) -> Result<Self, Error> {
+        Self::start_server(Image::DockerHost(release), release, spec).await
+    }
+
+    async fn start_server(image: Image, release: Debian, spec: HostSpec) -> Result<Self, Error> {
         let mut options: Vec<String> =
             CAPABILITIES.iter().flat_map(|name| ["--cap-add".to_owned(), (*name).to_owned()]).collect();
         for words in [
@@ -141,9 +150,7 @@ impl SshHost {
             // systemd 257 refuses to start on a machine with the older hierarchy of control groups unless told.
             init.push("SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1".to_owned());
         }
-        let host =
-            Self::create(Image::Host(release), spec, &options, &init, "systemctl enable --quiet --now ssh")
-                .await?;
+        let host = Self::create(image, spec, &options, &init, "systemctl enable --quiet --now ssh").await?;
         Ok(host)
     }
 

@@ -1,7 +1,11 @@
 //! Configurations of topics, brokers and groups.
 
+use std::collections::BTreeMap;
+
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult,
+};
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::{ApiKey, DescribeConfigsRequest, IncrementalAlterConfigsRequest};
 
@@ -9,7 +13,7 @@ use crate::admin::topics::CreateMode;
 use crate::admin::{left_out, text, verdict};
 use crate::client::Client;
 use crate::endpoint::BrokerId;
-use crate::error::Error;
+use crate::error::{ApiRefusal, Error};
 use crate::route::Route;
 
 /// What a configuration belongs to.
@@ -111,6 +115,39 @@ impl Client {
                 let api = ApiKey::DescribeConfigs;
                 verdict(api, resource.subject(), result.error_code, result.error_message.as_ref())?;
                 Ok(result.configs.iter().map(entry).collect())
+            },
+        )
+        .await
+    }
+
+    /// Every config of several topics, each with its own verdict.
+    ///
+    /// **Shape**: name -> configs in the broker's order, or why there are none.
+    pub async fn describe_topic_configs(
+        &self,
+        names: &[&str],
+    ) -> Result<BTreeMap<String, Result<Vec<ConfigEntry>, ApiRefusal>>, Error> {
+        let wanted: Vec<DescribeConfigsResource> = names
+            .iter()
+            .map(|name| {
+                DescribeConfigsResource::default()
+                    .with_resource_type(ConfigResource::Topic(String::new()).code())
+                    .with_resource_name(text(name))
+                    .with_configuration_keys(None)
+            })
+            .collect();
+        self.send(
+            Route::Any,
+            move |_version| DescribeConfigsRequest::default().with_resources(wanted.clone()),
+            |response| {
+                let read = |result: DescribeConfigsResult| {
+                    let name = result.resource_name.to_string();
+                    let subject = ConfigResource::Topic(name.clone()).subject();
+                    let api = ApiKey::DescribeConfigs;
+                    let verdict = verdict(api, subject, result.error_code, result.error_message.as_ref());
+                    (name, verdict.map(|()| result.configs.iter().map(entry).collect()))
+                };
+                Ok(response.results.into_iter().map(read).collect())
             },
         )
         .await

@@ -36,6 +36,8 @@ pub enum Image {
     Base(Debian),
     /// A server with systemd, sshd and sudo.
     Host(Debian),
+    /// The same with Docker and Python installed.
+    DockerHost(Debian),
     /// A Java runtime for Kafka.
     Broker,
 }
@@ -64,7 +66,7 @@ impl Image {
         match self.recipe() {
             None => bootstrap(self.release(), &tag).await?,
             Some(recipe) => {
-                let base = Box::pin(Self::Base(self.release()).ensure()).await?;
+                let base = Box::pin(self.base().ensure()).await?;
                 let argument = format!("BASE={base}");
                 let args = ["build", "--quiet", "--tag", &tag, "--build-arg", &argument, "-"];
                 command::run_with_input("docker", PACKAGE, &args, recipe.as_bytes()).await?;
@@ -74,9 +76,17 @@ impl Image {
         Ok(tag)
     }
 
+    /// What a recipe builds on.
+    fn base(self) -> Self {
+        match self {
+            Self::DockerHost(release) => Self::Host(release),
+            other => Self::Base(other.release()),
+        }
+    }
+
     fn release(self) -> Debian {
         match self {
-            Self::Base(release) | Self::Host(release) => release,
+            Self::Base(release) | Self::Host(release) | Self::DockerHost(release) => release,
             Self::Broker => Debian::Debian12,
         }
     }
@@ -85,6 +95,7 @@ impl Image {
         match self {
             Self::Base(_) => None,
             Self::Host(_) => Some(include_str!("../../images/host.Dockerfile")),
+            Self::DockerHost(_) => Some(include_str!("../../images/docker_host.Dockerfile")),
             Self::Broker => Some(include_str!("../../images/broker.Dockerfile")),
         }
     }
@@ -93,6 +104,7 @@ impl Image {
         let kind = match self {
             Self::Base(_) => "base",
             Self::Host(_) => "host",
+            Self::DockerHost(_) => "docker-host",
             Self::Broker => "broker",
         };
         format!("{kind}-{}", self.release().code_name())

@@ -1,0 +1,192 @@
+//! Looks at a host that are asked for at the same time go there as one script: a session, a login to root and a shell
+//! cost more than most looks themselves.
+//!
+//! Only what changes nothing is put together ([`Purpose::Look`]), so that a look which fails can simply be taken again
+//! alone, with everything that it has to say. Nothing here knows what is looked at.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::{Command, Output, Privilege, Purpose, Sensitivity, Stdin};
+use crate::shell::quote;
+
+/// How long the first look waits for company: the phases ask one after another, without a pause.
+pub(super) const GATHERING: Duration = Duration::from_millis(2);
+
+const LOOK: &str = "@provision:look@";
+const STATUS: &str = "@provision:status@";
+
+/// All looks run side by side, each writing when it and the ones before it are done: the pipeline keeps their outputs
+/// apart and in order, without a file. What they print on standard error is dropped; see [`split`].
+const FUNCTION: &str = "look() {\n\
+    said=$( (eval \"$1\") </dev/null 2>/dev/null; echo \"@provision:status@$?\" )\n\
+    cat; echo @provision:look@; printf '%s\\n' \"$said\"\n\
+    }\n";
+
+/// Whether a command may go with others.
+pub(super) fn may_join(command: &Command) -> bool {
+    command.purpose == Purpose::Look
+        && command.sensitivity == Sensitivity::Public
+        && matches!(command.stdin, Stdin::Empty)
+}
+
+/// Looks that wait to be sent.
+#[derive(Default)]
+pub(super) struct Gathered(Mutex<Vec<Waiting>>);
+
+/// A look and where its answer goes. Without an answer the look is taken alone.
+pub(super) struct Waiting {
+    pub(super) command: Command,
+    pub(super) answer: oneshot::Sender<Output>,
+}
+
+impl Gathered {
+    /// Adds a look. Whoever adds the first of a privilege sends them all.
+    pub(super) fn add(&self, waiting: Waiting) -> Option<Lead<'_>> {
+        let mut gathered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let privilege = waiting.command.privilege;
+        let is_first = gathered.iter().all(|other| other.command.privilege != privilege);
+        gathered.push(waiting);
+        // Not `then_some`: a lead that is made and dropped here would wait for the lock that is held here.
+        is_first.then(|| Lead { gathered: self, privilege, is_over: false })
+    }
+
+    fn take(&self, privilege: Privilege) -> Vec<Waiting> {
+        let mut gathered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (taken, left) = std::mem::take(&mut *gathered)
+            .into_iter()
+            .partition(|other| other.command.privilege == privilege);
+        *gathered = left;
+        taken
+    }
+}
+
+/// The duty to send all looks of a privilege. When it is dropped instead, they are taken alone.
+pub(super) struct Lead<'a> {
+    gathered: &'a Gathered,
+    privilege: Privilege,
+    is_over: bool,
+}
+
+impl Lead<'_> {
+    /// The looks to send.
+    pub(super) fn take(mut self) -> Vec<Waiting> {
+        self.is_over = true;
+        self.gathered.take(self.privilege)
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            drop(self.gathered.take(self.privilege));
+        }
+    }
+}
+
+/// All of `looks` as one look; they are of one privilege.
+pub(super) fn combine(looks: &[Waiting]) -> Command {
+    let calls: Vec<String> =
+        looks.iter().map(|look| format!("look {}", quote(&look.command.script))).collect();
+    let titles: Vec<&str> = looks.iter().map(|look| look.command.title.as_str()).collect();
+    let mut combined = Command::look(titles.join(", "), format!("{FUNCTION}: | {}\n", calls.join(" | ")));
+    combined.timeout = looks.iter().map(|look| look.command.timeout).max().unwrap_or(combined.timeout);
+    combined.privilege = looks.first().map_or(Privilege::Login, |look| look.command.privilege);
+    combined
+}
+
+/// The answers of combined looks, in their order: `None` for one that failed, whose own words are lost.
+///
+/// Nothing when the outputs cannot be told apart.
+pub(super) fn split(stdout: &str, count: usize) -> Vec<Option<Output>> {
+    let mut parts: Vec<String> = Vec::new();
+    for line in stdout.split_inclusive('\n') {
+        match parts.last_mut() {
+            _ if line.trim_end() == LOOK => parts.push(String::new()),
+            Some(part) => part.push_str(line),
+            None => {}
+        }
+    }
+    if parts.len() != count {
+        return Vec::new();
+    }
+    let read = |part: &String| {
+        let (stdout, status) = part.rsplit_once(STATUS)?;
+        (status.trim() == "0").then(|| Output { status: 0, stdout: stdout.to_owned(), stderr: String::new() })
+    };
+    parts.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(scripts: &[&str]) -> Vec<Waiting> {
+        let waiting =
+            |script: &&str| Waiting { command: Command::look("look", *script), answer: oneshot::channel().0 };
+        scripts.iter().map(waiting).collect()
+    }
+
+    fn run(scripts: &[&str]) -> Vec<Option<String>> {
+        let script = combine(&waiting(scripts)).script;
+        let output = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        let answers = split(&String::from_utf8(output.stdout).unwrap(), scripts.len());
+        answers.into_iter().map(|answer| answer.map(|output| output.stdout)).collect()
+    }
+
+    #[test]
+    fn each_look_gets_its_own_answer() {
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            run(&["echo a; echo b", "printf c", "true", "echo 'it''s'; exit 0", "x=1; set -eu; echo \"$x\""]),
+            [some("a\nb\n"), some("c"), some(""), some("its\n"), some("1\n")]
+        );
+    }
+
+    #[test]
+    fn one_that_fails_or_reads_leaves_the_others_alone() {
+        assert_eq!(
+            run(&["echo a >&2; exit 3", "cat; echo b", "no-such-program", "echo c"]),
+            [None, Some("b\n".to_owned()), None, Some("c\n".to_owned())]
+        );
+    }
+
+    #[test]
+    fn more_than_a_pipe_holds_comes_through() {
+        let long = "head -c 300000 /dev/zero | tr '\\0' x";
+        let answers = run(&[long, "echo end", long]);
+        assert_eq!(answers[1].as_deref(), Some("end\n"));
+        assert!(
+            [0, 2].iter().all(|index| answers[*index].as_ref().is_some_and(|text| text.len() == 300_000))
+        );
+    }
+
+    #[test]
+    fn answers_that_were_cut_off_are_none() {
+        assert!(split("@provision:look@\nfoo", 2).is_empty());
+        assert_eq!(split("@provision:look@\nfoo", 1), [None]);
+    }
+
+    #[test]
+    fn the_first_of_a_privilege_sends_them_all() {
+        let gathered = Gathered::default();
+        let look = |command| Waiting { command, answer: oneshot::channel().0 };
+        let login = gathered.add(look(Command::look("a", ""))).unwrap();
+        let root = gathered.add(look(Command::look("b", "").as_root())).unwrap();
+        assert!(gathered.add(look(Command::look("c", "").as_root())).is_none());
+        assert_eq!(root.take().len(), 2);
+        assert!(gathered.add(look(Command::look("d", "").as_root())).is_some());
+        assert_eq!(login.take().len(), 1);
+    }
+
+    #[test]
+    fn a_lead_that_is_given_up_leaves_nobody_waiting() {
+        let gathered = Gathered::default();
+        let (answer, mut answered) = oneshot::channel();
+        drop(gathered.add(Waiting { command: Command::look("a", ""), answer }));
+        assert_eq!(answered.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+    }
+}
