@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::open::{Intent, Run};
 use crate::cli::{ApplyArgs, RunArgs};
 use crate::engine::event::{Event, Failure, FailureKind};
-use crate::engine::{self, apply::Applied, survey::Survey, verify::Verified};
+use crate::engine::{self, apply::Applied, survey::Survey, timing::Timing, verify::Verified};
 use crate::exit_code::Exit;
 use crate::interrupt::{Interrupt, Signal};
 use crate::phases::{self, AnyPhase, Severity};
@@ -14,17 +14,20 @@ use crate::report::{self, Outcome, Style};
 
 /// Makes hosts and Kafka as the inventory says.
 pub(crate) async fn apply(args: ApplyArgs, interrupt: &Interrupt) -> Exit {
+    let mut timing = Timing::begin();
     let mut run = match Run::open("apply", &args.run, Intent::Change, interrupt).await {
         Ok(run) => run,
         Err(exit) => return exit,
     };
+    timing.end("connect", Vec::new());
     let phases = phases::all();
     let survey = match look(&run, &phases, args.run.parallel).await {
         Ok(survey) => survey,
         Err(signal) => return run.abandon(signal).await,
     };
+    timing.end("look", Vec::new());
     if survey.is_blocked() || !run.failures.is_empty() {
-        return finish(run, "apply", &survey, Applied::default(), Verified::default()).await;
+        return finish(run, "apply", &survey, Applied::default(), Verified::default(), &timing).await;
     }
     let applied = if survey.plan.is_empty() {
         Applied::default()
@@ -45,9 +48,10 @@ pub(crate) async fn apply(args: ApplyArgs, interrupt: &Interrupt) -> Exit {
         }
         run.lock_hosts().await;
         if !run.failures.is_empty() {
-            return finish(run, "apply", &survey, Applied::default(), Verified::default()).await;
+            return finish(run, "apply", &survey, Applied::default(), Verified::default(), &timing).await;
         }
-        engine::apply::apply(&run.ctx, &phases, &survey, args.run.parallel).await
+        timing.restart();
+        engine::apply::apply(&run.ctx, &phases, &survey, args.run.parallel, &mut timing).await
     };
     let verified = if applied.is_whole() {
         if !applied.done.is_empty() {
@@ -59,11 +63,13 @@ pub(crate) async fn apply(args: ApplyArgs, interrupt: &Interrupt) -> Exit {
     } else {
         Verified::default()
     };
-    finish(run, "apply", &survey, applied, verified).await
+    timing.end("verify", Vec::new());
+    finish(run, "apply", &survey, applied, verified, &timing).await
 }
 
 /// Shows what `apply` would change.
 pub(crate) async fn plan(args: RunArgs, interrupt: &Interrupt) -> Exit {
+    let timing = Timing::begin();
     let run = match Run::open("plan", &args, Intent::Look, interrupt).await {
         Ok(run) => run,
         Err(exit) => return exit,
@@ -74,7 +80,7 @@ pub(crate) async fn plan(args: RunArgs, interrupt: &Interrupt) -> Exit {
         Err(signal) => return run.abandon(signal).await,
     };
     if run.style == Style::Json || survey.is_blocked() || !run.failures.is_empty() {
-        return finish(run, "plan", &survey, Applied::default(), Verified::default()).await;
+        return finish(run, "plan", &survey, Applied::default(), Verified::default(), &timing).await;
     }
     report::stdout(&plan_text(&survey, &phases));
     run.close().await;
@@ -83,6 +89,7 @@ pub(crate) async fn plan(args: RunArgs, interrupt: &Interrupt) -> Exit {
 
 /// Checks from outside, with a probe connector.
 pub(crate) async fn smoke(mut args: RunArgs, interrupt: &Interrupt) -> Exit {
+    let timing = Timing::begin();
     args.only = vec!["smoke".to_owned()];
     let mut run = match Run::open("smoke", &args, Intent::Change, interrupt).await {
         Ok(run) => run,
@@ -103,7 +110,7 @@ pub(crate) async fn smoke(mut args: RunArgs, interrupt: &Interrupt) -> Exit {
         let done = BTreeSet::new();
         engine::verify::verify(&run.ctx, &phases, &run.selection, args.parallel, &done, seen).await
     };
-    finish(run, "smoke", &survey, Applied::default(), verified).await
+    finish(run, "smoke", &survey, Applied::default(), verified, &timing).await
 }
 
 async fn look(run: &Run, phases: &[Box<dyn AnyPhase>], parallel: usize) -> Result<Survey, Signal> {
@@ -130,6 +137,7 @@ async fn finish(
     survey: &Survey,
     applied: Applied,
     verified: Verified,
+    timing: &Timing,
 ) -> Exit {
     let findings: Vec<_> = survey
         .findings
@@ -181,6 +189,7 @@ async fn finish(
         findings: &findings,
         failures: &failures,
         urls: &urls,
+        timing,
     };
     if run.style == Style::Json {
         report::stdout(&format!("{:#}\n", report::envelope(&outcome)));

@@ -1,6 +1,7 @@
 //! Makes the planned changes: phases in order, hosts of a phase side by side, changes of a host one after another.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 
@@ -8,6 +9,7 @@ use super::event::{Event, Failure, FailureKind};
 use super::stop::{self, bounded};
 use super::survey::Survey;
 use super::sweep::targets;
+use super::timing::Timing;
 use super::verify::{Verified, verify_phase};
 use super::{failure, journal};
 use crate::phases::{AnyPhase, Context, PhaseError, Scoped, Severity};
@@ -41,6 +43,7 @@ pub(crate) async fn apply(
     phases: &[Box<dyn AnyPhase>],
     survey: &Survey,
     parallel: usize,
+    timing: &mut Timing,
 ) -> Applied {
     let mut applied = Applied::default();
     let mut failed: BTreeSet<Target> = BTreeSet::new();
@@ -79,7 +82,9 @@ pub(crate) async fn apply(
             .await;
 
         let mut changed = Vec::new();
-        for (target, Made { done, rest, outcome }) in outcomes {
+        let mut durations = Vec::new();
+        for (target, Made { done, took, rest, outcome }) in outcomes {
+            durations.extend(took);
             if !done.is_empty() && outcome.is_ok() && rest.is_empty() {
                 changed.push(target.clone());
             }
@@ -93,6 +98,7 @@ pub(crate) async fn apply(
             }
         }
         if changed.is_empty() || ctx.interrupt.signal().is_some() {
+            timing.end(phase.title(), durations);
             continue;
         }
         let verified = verify_phase(ctx, phase.as_ref(), &changed).await;
@@ -101,6 +107,7 @@ pub(crate) async fn apply(
         if targets(ctx, phase.as_ref()).iter().all(|target| changed.contains(target)) {
             applied.verified_phases.insert(phase.id());
         }
+        timing.end(phase.title(), durations);
     }
     applied
 }
@@ -108,9 +115,17 @@ pub(crate) async fn apply(
 /// What came of the changes of one phase on one target.
 struct Made {
     done: Vec<Change>,
+    /// Subjects of the changes that were tried, and how long each took.
+    took: Vec<(String, Duration)>,
     /// Not reached, because one before them failed or the user wanted an end.
     rest: Vec<Change>,
     outcome: Result<(), PhaseError>,
+}
+
+impl Made {
+    fn nothing(rest: Vec<Change>, outcome: Result<(), PhaseError>) -> Self {
+        Self { done: Vec::new(), took: Vec::new(), rest, outcome }
+    }
 }
 
 /// Applies the changes of one phase to one target.
@@ -125,11 +140,10 @@ async fn apply_target(
     mut changes: Vec<Change>,
 ) -> Made {
     let at = Scoped { ctx, target };
-    let nothing = |rest, outcome| Made { done: Vec::new(), rest, outcome };
     let facts = match ctx.interrupt.unless(phase.check(&at)).await {
         Ok(Ok(facts)) => facts,
-        Ok(Err(error)) => return nothing(changes, Err(error)),
-        Err(_stopping) => return nothing(changes, Ok(())),
+        Ok(Err(error)) => return Made::nothing(changes, Err(error)),
+        Err(_stopping) => return Made::nothing(changes, Ok(())),
     };
     let planned = phase.plan(&at, &facts);
     if let Some(finding) = planned.findings.into_iter().find(|found| found.severity == Severity::Error) {
@@ -139,32 +153,34 @@ async fn apply_target(
             hint: finding.hint,
             tail: Vec::new(),
         });
-        return nothing(changes, outcome);
+        return Made::nothing(changes, outcome);
     }
     changes.retain(|change| planned.changes.iter().any(|wanted| wanted.subject == change.subject));
-    let mut done = Vec::new();
+    let (mut done, mut took) = (Vec::new(), Vec::new());
     let mut rest = changes.into_iter();
     while ctx.interrupt.signal().is_none()
         && let Some(change) = rest.next()
     {
         ctx.events.emit(&Event::ChangeStarted { title: phase.title(), change: &change });
         if let Err(error) = journal::begin(ctx, &change) {
-            return Made { done, rest: rest.collect(), outcome: Err(error) };
+            return Made { done, took, rest: rest.collect(), outcome: Err(error) };
         }
+        let began = Instant::now();
         let work = phase.apply(&at, &facts, &change);
         let outcome =
             bounded(&at, &change.subject, stop::FOR_A_CHANGE, work).await.unwrap_or_else(|signal| {
                 Err(PhaseError::CutOff { signal: signal.name(), seconds: stop::FOR_A_CHANGE.as_secs() })
             });
+        took.push((change.subject.clone(), began.elapsed()));
         let recorded = journal::record(ctx, &change, &outcome).await;
         if outcome.is_err() {
-            return Made { done, rest: rest.collect(), outcome };
+            return Made { done, took, rest: rest.collect(), outcome };
         }
         done.push(change);
         if recorded.is_err() {
-            return Made { done, rest: rest.collect(), outcome: recorded };
+            return Made { done, took, rest: rest.collect(), outcome: recorded };
         }
         ctx.events.emit(&Event::ChangeDone { change: done.last().expect("it was pushed above") });
     }
-    Made { done, rest: rest.collect(), outcome: Ok(()) }
+    Made { done, took, rest: rest.collect(), outcome: Ok(()) }
 }

@@ -9,6 +9,7 @@ pub(crate) mod selection;
 pub(crate) mod stop;
 pub(crate) mod survey;
 pub(crate) mod sweep;
+pub(crate) mod timing;
 pub(crate) mod verify;
 
 use crate::causes::chain;

@@ -1,9 +1,12 @@
 //! One JSON document per run, for programs.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::Outcome;
 use crate::engine::event::{Failure, FailureKind};
+use crate::engine::timing::Part;
 use crate::interrupt::Signal;
 use crate::phases::{Finding, Severity};
 
@@ -24,7 +27,23 @@ pub(crate) fn envelope(outcome: &Outcome<'_>) -> Value {
         "findings": outcome.findings.iter().map(finding).collect::<Vec<_>>(),
         "failures": failures(outcome.failures),
         "urls": outcome.urls,
+        "seconds": seconds(outcome.timing.total()),
+        "parts": outcome.timing.parts.iter().map(part).collect::<Vec<_>>(),
     })
+}
+
+fn part(part: &Part) -> Value {
+    let changes: Vec<Value> = part
+        .changes
+        .iter()
+        .map(|(subject, took)| json!({ "subject": subject, "seconds": seconds(*took) }))
+        .collect();
+    json!({ "name": part.name, "seconds": seconds(part.took), "changes": changes })
+}
+
+/// To the millisecond.
+fn seconds(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 fn finding(finding: &Finding) -> Value {

@@ -114,7 +114,15 @@ const PROVISION: Table = &[
     ("plan", &["inventory::model::HostName"]),
     (
         "report",
-        &["engine::event", "exit_code", "interrupt::Signal", "phases::Finding", "phases::Severity", "plan"],
+        &[
+            "engine::event",
+            "engine::timing",
+            "exit_code",
+            "interrupt::Signal",
+            "phases::Finding",
+            "phases::Severity",
+            "plan",
+        ],
     ),
     ("rest_client", &["host"]),
     ("secrets", &["control", "inventory::model"]),
