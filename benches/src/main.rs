@@ -6,15 +6,17 @@
 
 mod bench;
 mod figure;
+mod lab;
 mod machine;
 mod programs;
+mod provision;
 mod report;
 mod stat;
 mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Parser;
@@ -23,7 +25,7 @@ use crate::bench::{Bench, Group, Peers, Scale, Section};
 use crate::report::{Outcome, say};
 
 /// Every chapter, in the order of the page.
-const SECTIONS: &[Section] = &[worker::SECTION];
+const SECTIONS: &[Section] = &[worker::SECTION, provision::SECTION, lab::SECTION];
 
 /// Exit code when a group could not be measured.
 const FAILED: u8 = 1;
@@ -61,6 +63,13 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
+    if let [_, word, listen, to, milliseconds] = std::env::args().collect::<Vec<_>>().as_slice()
+        && word == provision::DELAY
+    {
+        let round_trip = Duration::from_millis(milliseconds.parse()?);
+        provision::delay::serve(listen.parse()?, to.parse()?, round_trip).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let arguments = Arguments::parse();
     let chosen = choose(&arguments.section, &arguments.names)?;
     let scale = if arguments.quick { Scale::Quick } else { Scale::Full };

@@ -70,6 +70,7 @@ const PROVISION: Table = &[
             "phases",
             "plan",
             "secrets",
+            "shell::fields",
             "shell::quote",
         ],
     ),
