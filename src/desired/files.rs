@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::properties::{self, Wiring};
-use super::{CONTAINER_UID, advertised_name, bind_address, host_root};
+use super::{CONTAINER_UID, advertised_name, bind_address, host_root, trust};
 use crate::host::Host;
 use crate::inventory::model::{Bind, Listener, Login, Mechanism, Runtime, SecretRef};
 use crate::kafka_access::USER_SECRET;
@@ -115,9 +115,12 @@ pub(crate) async fn gather(
     let owner = Owner::of(runtime, host);
     let mut wanted = Wanted { owner, files: Vec::new(), undetermined: Vec::new() };
 
-    for kind in [StoreKind::Pem, StoreKind::Pkcs12, StoreKind::Jks] {
-        if ctx.inventory.kafka.security.tls().is_some() {
-            wanted.readable(layout.truststore(kind), ctx.home.read_bytes(&store_file(kind))?);
+    if let Some(tls) = ctx.inventory.kafka.security.tls() {
+        // Stores of what was trusted before are about to be made anew.
+        let is_current = trust::is_kept(ctx, &tls.trust).await;
+        for kind in [StoreKind::Pem, StoreKind::Pkcs12, StoreKind::Jks] {
+            let kept = if is_current { ctx.home.read_bytes(&store_file(kind))? } else { None };
+            wanted.readable(layout.truststore(kind), kept);
         }
     }
     if ctx.inventory.kafka.security.tls().is_some() {

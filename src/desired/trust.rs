@@ -8,6 +8,7 @@ use rustls::pki_types::CertificateDer;
 use secrecy::SecretString;
 use time::OffsetDateTime;
 
+use super::files::store_file;
 use crate::authority::{self, ClusterAuthorityError};
 use crate::host::{Command, HostError, HostExt};
 use crate::inventory::model::{StoreFormat, StoreLocation, Trust};
@@ -105,6 +106,23 @@ pub(crate) async fn certificates(
     let certificates = pki::read_truststore(kind, &bytes, password.as_ref())
         .map_err(|source| TrustError::Store { path, source })?;
     Ok(Some(certificates))
+}
+
+/// Whether the stores of the control machine hold what is trusted now. Trust that cannot be read says nothing of them:
+/// the phase that makes the stores tells why.
+pub(crate) async fn is_kept(ctx: &Context, trust: &Trust) -> bool {
+    let trusted = match certificates(ctx, trust).await {
+        Ok(Some(trusted)) => Ok(trusted),
+        Ok(None) => system(),
+        Err(error) => Err(error),
+    };
+    let trusted = match trusted {
+        Ok(trusted) => trusted,
+        Err(error) => return !matches!(error, TrustError::NoAuthority),
+    };
+    let Ok(Some(bytes)) = ctx.home.read_bytes(&store_file(StoreKind::Pem)) else { return false };
+    pki::read_truststore(StoreKind::Pem, &bytes, None)
+        .is_ok_and(|kept| pki::same_certificates(&kept, &trusted))
 }
 
 /// The authorities that this machine's system trusts.
