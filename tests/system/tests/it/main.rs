@@ -13,6 +13,7 @@ mod lab;
 mod main_job;
 mod programs;
 mod running;
+mod secrets;
 mod ssh_variants;
 mod stores;
 mod terminal;

@@ -51,6 +51,14 @@ impl Subject {
         }
     }
 
+    /// The same with another value of a variable.
+    pub(crate) fn with_variable(&self, name: &str, value: &str) -> Self {
+        let mut other = self.elsewhere(self.certs);
+        other.variables.retain(|(known, _)| known != name);
+        other.variables.push((name.to_owned(), value.to_owned()));
+        other
+    }
+
     pub(crate) fn runtime(&self) -> &Path {
         self.runtime.path()
     }
