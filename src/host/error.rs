@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::remedy::remedy;
 use super::ssh_config::HopError;
 use super::{Command, Output, Sensitivity};
 use crate::inventory::model::HostName;
@@ -28,8 +29,8 @@ pub(crate) enum HostError {
     ChangedHostKey { host: HostName, detail: String },
     #[error("{host}: login refused: {detail}")]
     LoginRefused { host: HostName, detail: String },
-    #[error("{host}: no way to root for the login user: {detail}")]
-    NoPrivilege { host: HostName, detail: String },
+    #[error("{host}: no way to root for the login user {user}: {detail}")]
+    NoPrivilege { host: HostName, user: String, detail: String },
     #[error("{host}: another run is changing this host: {owner}")]
     Locked { host: HostName, owner: String },
     #[error("{host}: sudo refused the password")]
@@ -152,7 +153,12 @@ impl HostError {
             Self::NoCoreutils { .. } => Some("install the package `coreutils` on the host".into()),
             Self::Start { .. } => Some("check `MaxSessions` in the host's sshd_config and the limits of the login user".into()),
             Self::Ssh { .. } => Some("install the OpenSSH client on this machine".into()),
-            Self::Failed { .. } | Self::Protocol { .. } | Self::WrongAddress { .. } | Self::LocalFile { .. } => None,
+            Self::Failed { tail, .. } => (!tail.is_empty()).then(|| remedy(tail).to_owned()),
+            Self::Protocol { .. } => {
+                Some("log in by hand and look what the login shell says and does before it runs a command".into())
+            }
+            Self::WrongAddress { .. } => Some("correct address, user or key in the inventory".into()),
+            Self::LocalFile { .. } => Some("this is a file of this machine: check its place and rights".into()),
         }
     }
 }

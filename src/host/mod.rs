@@ -12,6 +12,7 @@ mod lock;
 mod looks;
 mod mux;
 mod protocol;
+mod remedy;
 mod remote;
 mod run_dir;
 mod ssh;

@@ -93,9 +93,7 @@ impl RemoteHost {
             (Privilege::Login, _) | (Privilege::Root, Sudo::NotNeeded) => Ok((Elevation::None, None)),
             (Privilege::Root, Sudo::Passwordless) => Ok((Elevation::Sudo, None)),
             (Privilege::Root, Sudo::Password(password)) => Ok((Elevation::SudoWithPassword, Some(password))),
-            (Privilege::Root, Sudo::Unavailable { said }) => {
-                Err(HostError::NoPrivilege { host: self.name.clone(), detail: said.clone() })
-            }
+            (Privilege::Root, Sudo::Unavailable { said }) => Err(self.no_privilege(said.clone())),
         }
     }
 
@@ -110,12 +108,23 @@ impl RemoteHost {
         }
     }
 
-    /// What a command that never reached its script says of the host.
-    fn never_began(&self, command: &Command, elevation: Elevation, status: i32, stderr: &[u8]) -> HostError {
-        let said = String::from_utf8_lossy(stderr).trim().to_owned();
+    fn no_privilege(&self, detail: String) -> HostError {
+        HostError::NoPrivilege { host: self.name.clone(), user: self.facts.login_user.clone(), detail }
+    }
+
+    /// What a command that never reached its script says of the host, on whichever output.
+    fn never_began(
+        &self,
+        command: &Command,
+        elevation: Elevation,
+        status: i32,
+        outputs: [&[u8]; 2],
+    ) -> HostError {
+        let outputs = outputs.map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
+        let said = outputs.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ");
         let host = self.name.clone();
         if elevation != Elevation::None && said.contains("sudo:") {
-            return HostError::NoPrivilege { host, detail: said };
+            return self.no_privilege(said);
         }
         if status == 127 {
             return HostError::NoCoreutils { host, detail: said };
@@ -264,7 +273,7 @@ impl RemoteHost {
                     TransportError::Lost("the stream was cut before the script was complete".to_owned());
                 return Err(self.lost(command, error));
             }
-            return Err(self.never_began(command, elevation, status, &stderr));
+            return Err(self.never_began(command, elevation, status, [&stderr, &stdout]));
         };
         // `timeout -k` reports its second, harder signal as 137, which a script may report too.
         let hard_killed = status == 137 && started.elapsed() >= command.timeout;

@@ -298,7 +298,11 @@ struct Master {
 impl Master {
     fn last_words(&self) -> String {
         // Without a log there are no last words; the failure itself is reported by the caller.
-        ssh_failure::summary(&std::fs::read_to_string(&self.log).unwrap_or_default())
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        if log.trim().is_empty() {
+            return "it was closed without a word, by the host or on the way".to_owned();
+        }
+        ssh_failure::summary(&log)
     }
 
     /// Why the server last refused to connect further.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use async_trait::async_trait;
 
-use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity};
+use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity, package_lock};
 use crate::host::{Host, HostError, HostExt, HostFacts};
 use crate::inventory::model::{self, DockerSource, Runtime};
 use crate::plan::{Change, Target};
@@ -37,8 +37,14 @@ impl Phase for Docker {
         if at.inventory().runtime != Runtime::Docker {
             return Ok(None);
         }
-        let users = at.host_spec().docker.group_users.iter().map(|user| user.as_str());
-        Ok(Some(docker::parse(&at.host().check(&docker::look(users)).await?)))
+        let look = docker::look(at.host_spec().docker.group_users.iter().map(|user| user.as_str()));
+        let facts = docker::parse(&at.host().check(&look).await?);
+        if !is_unfinished(&facts) {
+            return Ok(Some(facts));
+        }
+        // Somebody may be installing it, a run whose connection was cut among them.
+        package_lock::wait(at).await?;
+        Ok(Some(docker::parse(&at.host().check(&look).await?)))
     }
 
     fn plan(&self, at: &Scoped<'_>, facts: &Self::Facts) -> Planned {
@@ -52,8 +58,12 @@ impl Phase for Docker {
         let host = at.host().as_ref();
         let spec = &at.host_spec().docker;
         match change.subject.as_str() {
-            ENGINE => install(host, spec, Parts::EngineAndCompose, false).await,
+            ENGINE => {
+                package_lock::wait(at).await?;
+                install(host, spec, Parts::EngineAndCompose, false).await
+            }
             COMPOSE => {
+                package_lock::wait(at).await?;
                 let is_from_vendor = facts.as_ref().is_some_and(|facts| facts.is_from_vendor);
                 install(host, spec, Parts::ComposeOnly, is_from_vendor).await
             }
@@ -183,6 +193,11 @@ fn installed(target: &Target, subject: &str) -> Change {
         .irreversible("installed packages stay; others may use them by then")
 }
 
+/// Whether parts of a Docker are there and others are not.
+fn is_unfinished(facts: &DockerFacts) -> bool {
+    facts.client == Client::Docker && (facts.engine.is_none() || facts.compose == Compose::Absent)
+}
+
 /// What has to be installed. A Compose that the engine is too new for counts as none.
 fn missing(facts: &DockerFacts) -> Option<Parts> {
     if facts.client == Client::Absent {
@@ -230,10 +245,16 @@ fn refusals(target: &Target, spec: &model::Docker, host: &HostFacts, facts: &Doc
             "upgrade it to 1.29 or install the Compose plugin",
         );
     }
-    if facts.client == Client::Docker && facts.engine.is_none() && (facts.is_active || !facts.has_unit) {
+    if facts.is_masked {
+        refuse(
+            "docker.service is masked: an administrator forbids it to start".to_owned(),
+            "`systemctl unmask docker.service docker.socket` on the host brings it back",
+        );
+    } else if facts.client == Client::Docker && facts.engine.is_none() && (facts.is_active || !facts.has_unit)
+    {
         refuse(
             format!("Docker is installed and its engine does not answer: {}", facts.engine_error),
-            "`journalctl -u docker` and `docker info` on the host say more",
+            "`journalctl -u docker` on the host says more; `systemctl restart docker` restarts its containers, too",
         );
     }
     let is_in_the_way = matches!(facts.client, Client::Snap | Client::Podman);
@@ -342,6 +363,7 @@ mod tests {
             "permission denied",
         );
         check(&format!("{RUNNING}engine=20.10.1\nplugin=2.0.0\nunknown_user=ann\n"), auto, &debian(), "ann");
+        check("client=docker\nplugin=2.0.0\nunit=yes\nmasked=yes\napt=yes\n", auto, &debian(), "masked");
     }
 
     #[test]

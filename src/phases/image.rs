@@ -133,7 +133,7 @@ fn look(reference: &str) -> Command {
     let format = format!("image={{{{index .Config.Labels {DIGEST_LABEL:?}}}}}");
     let script = format!(
         "command -v docker >/dev/null 2>&1 || exit 0\n\
-         docker image inspect --format {} {} 2>/dev/null || true\n",
+         timeout 20 docker image inspect --format {} {} 2>/dev/null || true\n",
         quote(&format),
         quote(reference)
     );

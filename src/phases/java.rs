@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use async_trait::async_trait;
 
-use super::{Finding, Phase, PhaseError, Planned, Scope, Scoped, Severity};
+use super::{Finding, Phase, PhaseError, Planned, Scope, Scoped, Severity, package_lock};
 use crate::host::{HostExt, Sudo};
 use crate::kafka_home::{self, Found, JAVA_MINIMUM};
 use crate::plan::{Change, Target};
@@ -69,6 +69,7 @@ impl Phase for Java {
              done\n\
              fail 'no package source of this host has any of: {candidates}'\n"
         );
+        package_lock::wait(at).await?;
         at.host().check(&packages::apt_script(format!("install {}", change.subject), &body)).await?;
         Ok(())
     }

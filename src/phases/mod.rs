@@ -23,6 +23,7 @@ mod group;
 mod image;
 mod java;
 mod kafka;
+mod package_lock;
 mod preflight;
 mod services;
 mod smoke;

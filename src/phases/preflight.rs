@@ -16,11 +16,21 @@ const MIB: u64 = 1024 * 1024;
 /// What images, containers and files of a worker need.
 const DISK_NEEDED: u64 = 500 * MIB;
 
+/// Image layers and files of a worker are a few dozen.
+const INODES_NEEDED: u64 = 1000;
+
+/// What to do about a port's holder that no systemd unit stands for.
+const STOP_IT: &str = "stop it, or choose another port in the inventory";
+
 /// Clocks this far apart make certificates and logs confusing; SASL and TLS still work.
 const SKEW_WARNING: Duration = Duration::from_secs(5);
 
 /// Clocks this far apart make certificates look expired or not yet valid.
 const SKEW_ERROR: Duration = Duration::from_secs(300);
+
+/// Where installers of packages put what they work with, and how much that is.
+const TEMPORARY: &str = "/tmp";
+const TEMPORARY_NEEDED: u64 = 16 * MIB;
 
 pub(crate) struct Preflight;
 
@@ -78,9 +88,13 @@ fn questions(at: &Scoped<'_>) -> Questions {
     let inventory = at.inventory();
     let spec = at.host_spec();
     let root = host_root(inventory, at.host().as_ref()).display().to_string();
+    let mut folders = vec![root.clone()];
+    if inventory.runtime == Runtime::Docker {
+        folders.push(TEMPORARY.to_owned());
+    }
     let ports = vec![spec.worker.rest.port.number(), spec.worker.metrics.port.number()];
     Questions {
-        folders: vec![root.clone()],
+        folders,
         has_engine: inventory.runtime == Runtime::Docker,
         ports,
         own_folder: root,
@@ -180,33 +194,33 @@ fn judge(wanted: &Wanted<'_>, host: &HostFacts, sudo: &Sudo, facts: &PreflightFa
         );
     }
     for folder in &answers.folders {
+        let needed = if folder.path == TEMPORARY { TEMPORARY_NEEDED } else { DISK_NEEDED };
         if !folder.is_writable {
             say(Error, format!("{} cannot be written", folder.path), "is its file system mounted read-only?");
-        } else if folder.free < DISK_NEEDED {
+        } else if folder.free < needed {
+            let hint =
+                "make room; `df -h` on the host shows its file systems, `docker system df` what Docker holds";
+            let (free, needed) = (folder.free / MIB, needed / MIB);
+            say(Error, format!("{} has {free} MiB free, and {needed} are needed", folder.path), hint);
+        } else if let Some(inodes) = folder.free_inodes.filter(|inodes| *inodes < INODES_NEEDED) {
             say(
                 Error,
-                format!(
-                    "{} has {} MiB free, and {} are needed",
-                    folder.path,
-                    folder.free / MIB,
-                    DISK_NEEDED / MIB
-                ),
-                "make room; `docker system df` shows what Docker holds",
+                format!("{} has room for {inodes} more files (free inodes)", folder.path),
+                "remove files that nobody needs; `df -i` on the host shows its file systems",
             );
         }
     }
     for held in answers.held.iter().filter(|held| !held.is_ours) {
         if !will_be_freed(held, wanted.conflicts) {
-            let holder = match (&held.unit, held.holder.as_str()) {
-                (Some(unit), holder) => format!("{unit} ({holder})"),
-                (None, "") => "another program".to_owned(),
-                (None, holder) => holder.to_owned(),
+            let (holder, hint) = match (&held.unit, held.holder.as_str()) {
+                (Some(unit), holder) => (
+                    format!("{unit} ({holder})"),
+                    "list this systemd unit under `conflicts`, or choose another port in the inventory",
+                ),
+                (None, "") => ("another program".to_owned(), STOP_IT),
+                (None, holder) => (holder.to_owned(), STOP_IT),
             };
-            say(
-                Error,
-                format!("port {} is taken by {holder}", held.port),
-                "list its systemd unit under `conflicts`, or choose another port in the inventory",
-            );
+            say(Error, format!("port {} is taken by {holder}", held.port), hint);
         }
     }
     // One broker that is down is no reason to stop; none that answers is.
@@ -252,7 +266,7 @@ mod tests {
     use super::*;
     use crate::inventory::model::HostName;
 
-    const GOOD: &str = "systemd=yes\nmemory=4000000\navailable=2000000\nfolder=9000000 yes /etc\n";
+    const GOOD: &str = "systemd=yes\nmemory=4000000\navailable=2000000\nfolder=9000000 - yes /etc\n";
 
     fn judged(answer: &str, host: &HostFacts, sudo: &Sudo) -> Vec<(Severity, String)> {
         let target = Target::Host(HostName::parse("w1").unwrap());
@@ -282,8 +296,8 @@ mod tests {
 
     #[test]
     fn everything_wrong_is_reported_at_once() {
-        let answer = "memory=200000\navailable=100000\nfolder=1000 yes /etc\nfolder=9000000 no /var/lib\n\
-                      held=8083 no nginx.service nginx, process 4\nheld=8079 no - \nbroker=0 unresolved\n";
+        let answer = "memory=200000\navailable=100000\nfolder=1000 - yes /etc\nfolder=9000000 5000 no /var/lib\n\
+                      folder=9000000 7 yes /srv\nheld=8083 no nginx.service nginx, process 4\nheld=8079 no - \nbroker=0 unresolved\n";
         let host = HostFacts { clock_skew_seconds: -3600, ..HostFacts::default() };
         let found = judged(answer, &host, &Sudo::Unavailable { said: "not in sudoers".to_owned() });
         for needle in [
@@ -293,6 +307,7 @@ mod tests {
             "195 MiB of memory",
             "/etc has 0 MiB",
             "/var/lib cannot",
+            "/srv has room for 7 more files",
             "port 8083 is taken by nginx.service",
             "port 8079 is taken by another program",
             "resolve the broker broker-1",
@@ -304,7 +319,7 @@ mod tests {
                 "{needle}: {found:?}"
             );
         }
-        assert_eq!(found.len(), 9, "{found:?}");
+        assert_eq!(found.len(), 10, "{found:?}");
     }
 
     #[test]

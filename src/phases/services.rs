@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity};
+use crate::causes::chain;
 use crate::desired::worker;
 use crate::inventory::model::Runtime;
 use crate::plan::{Action, Change, Disruption};
@@ -81,23 +82,30 @@ impl Phase for Services {
             )
         })?;
         let (need, _) = service.need(&facts.found);
-        let (message, tail) = match service.start(at.host().as_ref(), need, PATIENCE).await {
+        let unready = |message: String, tail: Vec<String>| {
+            let mend = match tail.is_empty() {
+                true => "look at the worker's properties and its log, and run again",
+                false => "the lines above are the end of its log: mend what they name, and run again",
+            };
+            (message, mend.to_owned(), tail)
+        };
+        let (message, mend, tail) = match service.start(at.host().as_ref(), need, PATIENCE).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(Unready::Ended { tail })) => {
-                ("the worker ended instead of becoming healthy".to_owned(), tail)
+                unready("the worker ended instead of becoming healthy".to_owned(), tail)
             }
             Ok(Err(Unready::NotInTime { tail })) => {
-                (format!("the worker is not healthy after {} s", PATIENCE.as_secs()), tail)
+                unready(format!("the worker is not healthy after {} s", PATIENCE.as_secs()), tail)
             }
-            Err(error) => (error.to_string(), error.tail().to_vec()),
-        };
-        let mend = match tail.is_empty() {
-            true => "look at the worker's properties and its log, and run again",
-            false => "the lines above are the end of its log: mend what they name, and run again",
+            Err(error) => {
+                let (told, place) = (chain(&error), format!("{}: ", at.target));
+                let mend = error.hint().unwrap_or_else(|| "run again".to_owned());
+                (told.strip_prefix(&place).unwrap_or(&told).to_owned(), mend, error.tail().to_vec())
+            }
         };
         let hint = match way_back(at).await {
             Some(way_back) => format!("{mend}; {way_back}"),
-            None => mend.to_owned(),
+            None => mend,
         };
         Err(PhaseError::Refused { place: at.target.to_string(), message, hint: Some(hint), tail })
     }

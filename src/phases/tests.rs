@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
@@ -13,7 +14,7 @@ use super::docker::Docker;
 use super::image::Image;
 use super::preflight::Preflight;
 use super::services::Services;
-use super::{Context, Phase, Scoped, Severity};
+use super::{Context, Phase, Scoped, Severity, package_lock};
 use crate::control::ControlHome;
 use crate::desired::worker;
 use crate::engine::event::{Event, Events, Reporter};
@@ -183,4 +184,26 @@ async fn preflight_finds_and_changes_nothing() {
     assert_eq!(planned.findings.len(), 2, "{:?}", planned.findings);
     assert!(planned.findings.iter().all(|finding| finding.severity == Severity::Error));
     assert_eq!(host.ran(), ["look at the host's means"]);
+}
+
+#[tokio::test]
+async fn packages_are_waited_for_but_not_without_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut looks = 0;
+    let host = FakeHost::new("w1").on("look for other package managers", move |_| {
+        looks += 1;
+        Some(said(if looks < 3 { "holder=unattended-upgr, process 17\n" } else { "" }))
+    });
+    let host = Arc::new(host);
+    let ctx = context(Arc::clone(&host), folder.path());
+    let target = Target::Host(host.name().clone());
+    let at = Scoped { ctx: &ctx, target: &target };
+    let error = package_lock::wait_at_most(&at, Duration::ZERO).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "w1: packages are being installed by unattended-upgr, process 17, for 0 s already"
+    );
+    assert!(error.hint().is_some_and(|hint| hint.contains("end it")));
+    package_lock::wait(&at).await.unwrap();
+    assert_eq!(host.ran().len(), 3);
 }

@@ -33,6 +33,7 @@ pub(super) fn line(event: &Event<'_>) -> Option<String> {
         // A line says that a change began: the next one, or a failure, says how it ended.
         | Event::ChangeDone { .. } => None,
         Event::HostConnected { host } => Some(format!("{host}: connected")),
+        Event::SurveyStarted { hosts: [] } => None,
         Event::SurveyStarted { hosts } => Some(format!("looking at {} host(s) and Kafka", hosts.len())),
         Event::PhaseUnchanged { title } => Some(format!("{title}: unchanged")),
         Event::ChangeStarted { change, title } => {

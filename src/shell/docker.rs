@@ -69,6 +69,8 @@ pub(crate) struct DockerFacts {
     pub(crate) compose: Compose,
     /// Whether systemd knows `docker.service`.
     pub(crate) has_unit: bool,
+    /// Whether an administrator forbids it to start.
+    pub(crate) is_masked: bool,
     pub(crate) is_enabled: bool,
     pub(crate) is_active: bool,
     /// Whether packages can be installed with apt.
@@ -93,7 +95,12 @@ if path=$(command -v docker) || { path=/snap/bin/docker && [ -L "$path" ]; }; th
 fi
 echo "client=$client"
 if [ "$client" = docker ]; then
-  said=$(timeout 20 docker version --format 'engine={{.Server.Version}}' 2>&1) && echo "$said" || echo "engine_error=$(echo $said)"
+  said=$(timeout 20 docker version --format 'engine={{.Server.Version}}' 2>&1)
+  case $? in
+    0) echo "$said" ;;
+    124) echo "engine_error=no answer within 20 s" ;;
+    *) echo "engine_error=$(echo $said)" ;;
+  esac
   # Compose takes a while to say its version; the package that the plugin is from says it at once, if the plugin is still
   # that of the package.
   plugin=
@@ -109,7 +116,7 @@ if [ "$client" = docker ]; then
   for folder in "${DOCKER_CONFIG:-$HOME/.docker}" /usr/local/lib/docker /usr/local/libexec/docker; do
     [ ! -e "$folder/cli-plugins/docker-compose" ] || plugin=
   done
-  [ -n "$plugin" ] || plugin=$(docker compose version --short 2>/dev/null)
+  [ -n "$plugin" ] || plugin=$(timeout 10 docker compose version --short 2>/dev/null)
   echo "plugin=$plugin"
   if [ -z "$plugin" ] && path=$(command -v docker-compose); then
     # The old program takes half a second to say its version; the package says it at once.
@@ -121,7 +128,7 @@ fi
 if [ -d /run/systemd/system ]; then
   enabled=$(systemctl is-enabled docker.service 2>/dev/null) || true
   case $enabled in ''|not-found) ;; *) echo unit=yes ;; esac
-  case $enabled in enabled*) echo enabled=yes ;; esac
+  case $enabled in enabled*) echo enabled=yes ;; masked*) echo masked=yes ;; esac
   if systemctl is-active --quiet docker.service; then echo active=yes; fi
 fi
 if command -v apt-get >/dev/null 2>&1; then echo apt=yes; fi
@@ -165,6 +172,7 @@ pub(crate) fn parse(answer: &str) -> DockerFacts {
         engine_error: fields.text("engine_error").to_owned(),
         compose,
         has_unit: fields.is_yes("unit"),
+        is_masked: fields.is_yes("masked"),
         is_enabled: fields.is_yes("enabled"),
         is_active: fields.is_yes("active"),
         has_apt: fields.is_yes("apt"),
@@ -286,12 +294,15 @@ pub(crate) fn start() -> Command {
 
 const START: &str = r#"
 systemctl enable --quiet docker.service >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
-systemctl is-active --quiet docker.service || systemctl start docker.service >"$log" 2>&1 \
-  || { cat "$log"; journalctl -q -n 15 -o cat -u docker.service; } >&2
+systemctl is-active --quiet docker.service || systemctl start docker.service >/dev/null 2>&1
 tries=60
 until docker version >"$log" 2>&1; do
   tries=$((tries - 1))
-  [ "$tries" -gt 0 ] || { tail -n 3 "$log" >&2; journalctl -q -n 15 -o cat -u docker.service >&2; exit 1; }
+  # systemd tries again by itself; when it has given up, so do we. The engine's own words come last.
+  if [ "$tries" -le 0 ] || systemctl is-failed --quiet docker.service; then
+    { tail -n 3 "$log"; journalctl -q -n 3 -o cat -t dockerd; } >&2
+    exit 1
+  fi
   sleep 0.5
 done
 "#;

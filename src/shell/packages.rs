@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::fields::Fields;
 use crate::host::Command;
 
-/// How long a script waits for cloud-init and for another package manager.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// How long anything waits for cloud-init and for another package manager.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How long a download and an installation may take on a slow host, after that wait.
 const INSTALL_LIMIT: Duration = Duration::from_secs(900);
@@ -20,6 +21,29 @@ pub(crate) fn apt_script(title: impl Into<String>, body: &str) -> Command {
     Command::new(title, script).as_root().finishing().timeout(PATIENCE + INSTALL_LIMIT)
 }
 
+/// Who installs packages at this moment, or sets the machine up. Parse the answer with [`parse_holder`].
+///
+/// Says who has a lock's file open; whether it is locked, the tools themselves look when they install.
+pub(crate) fn look_for_holder() -> Command {
+    Command::new("look for other package managers", HOLDER).as_root()
+}
+
+/// Reads the answer of [`look_for_holder`]: a program and its process, for people.
+pub(crate) fn parse_holder(answer: &str) -> Option<String> {
+    Fields::parse(answer).optional("holder")
+}
+
+const HOLDER: &str = r#"
+if command -v cloud-init >/dev/null 2>&1 && timeout 20 cloud-init status 2>/dev/null | grep -q 'status: running'; then
+  echo "holder=cloud-init"; exit 0
+fi
+for lock in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
+  file=$(find /proc/[0-9]*/fd -lname "$lock" -print -quit 2>/dev/null)
+  pid=${file#/proc/}; pid=${pid%%/*}
+  if [ -n "$pid" ] && name=$(cat "/proc/$pid/comm" 2>/dev/null); then echo "holder=$name, process $pid"; exit 0; fi
+done
+"#;
+
 const APT_FUNCTIONS: &str = r#"
 set -u
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
@@ -27,7 +51,15 @@ log=$(mktemp) || exit 1
 leave() { rm -f -- "$log"; }
 trap leave EXIT
 # The message comes first, and an error shows a dozen lines.
-fail() { { echo "$1"; tail -n 10 "$log"; } >&2; exit "${2:-1}"; }
+complaints=
+fail() {
+  lines=10; [ -z "$complaints" ] || lines=5
+  {
+    echo "$1"; tail -n "$lines" "$log"
+    [ -z "$complaints" ] || printf '%s\n' 'before that, apt-get update said:' "$complaints"
+  } >&2
+  exit "${2:-1}"
+}
 if command -v cloud-init >/dev/null 2>&1; then
   # Its own failures are not ours; only its being busy is.
   timeout "$patience" cloud-init status --wait >/dev/null 2>&1
@@ -50,7 +82,7 @@ apt() {
   done
 }
 # A foreign source that is broken is not our failure: whether a package has a candidate decides.
-update() { apt update || true; }
+update() { apt update || true; complaints=$(grep '^[EW]: ' "$log" | tail -n 5); }
 has_candidate() { LC_ALL=C apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'; }
 install() { apt --no-install-recommends install "$@" || fail "cannot install $*"; }
 "#;

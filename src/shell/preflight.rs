@@ -53,6 +53,8 @@ pub(crate) struct Folder {
     pub(crate) path: String,
     /// Free bytes of its file system for those who are not root.
     pub(crate) free: u64,
+    /// How many more files fit; `None` where the file system makes room for them as it goes.
+    pub(crate) free_inodes: Option<u64>,
     pub(crate) is_writable: bool,
 }
 
@@ -88,8 +90,10 @@ folder() {
   dir=$1
   until [ -d "$dir" ]; do dir=${dir%/*}; dir=${dir:-/}; done
   writable=no; if [ -w "$dir" ]; then writable=yes; fi
+  inodes=-; set -- $(df -Pi -- "$dir" 2>/dev/null | tail -n 1)
+  case ${2:-0} in 0|-) ;; *) inodes=$4 ;; esac
   set -- $(df -Pk -- "$dir" | tail -n 1)
-  echo "folder=$4 $writable $dir"
+  echo "folder=$4 $inodes $writable $dir"
 }
 # The engine itself is not asked: it need not run yet.
 engine_data() {
@@ -103,10 +107,11 @@ own_pids=" $(find "$own_folder" -maxdepth 3 -name '*.pid' -exec cat {} + 2>/dev/
 port() {
   listens="^ *[0-9]+: [0-9A-F]+:$(printf %04X "$1") [0-9A-F]+:[0-9A-F]+ 0A "
   sockets=$(grep -Ehs "$listens" /proc/net/tcp /proc/net/tcp6) || return 0
-  ours=no; unit=-; holder=
+  ours=no; unit=-; holder=; engine=
   if command -v docker >/dev/null 2>&1; then
-    container=$(timeout 10 docker ps --filter "publish=$1" \
-      --format "{{.Label \"${own_label%%=*}\"}} {{.Names}}" 2>/dev/null | head -n 1)
+    containers=$(timeout 10 docker ps --filter "publish=$1" \
+      --format "{{.Label \"${own_label%%=*}\"}} {{.Names}}" 2>/dev/null) || engine=silent
+    container=$(echo "$containers" | head -n 1)
     case $container in
       "${own_label#*=} "*) echo "held=$1 yes - container ${container#* }"; return ;;
       ?*) holder="container ${container#* }" ;;
@@ -118,6 +123,8 @@ port() {
   pid=${file#/proc/}; pid=${pid%%/*}
   if [ -n "$pid" ]; then
     case $own_pids in *" $pid "*) ours=yes ;; esac
+    # Whose container it is only the engine knows; that it does not answer is the Docker phase's to tell.
+    if [ "$engine" = silent ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = docker-proxy ]; then return 0; fi
     [ -n "$holder" ] || {
       unit=$(sed -n 's/.*\/\([^/]*\.service\)\(\/.*\)\{0,1\}$/\1/p' "/proc/$pid/cgroup" 2>/dev/null | head -n 1)
       holder="$(cat "/proc/$pid/comm" 2>/dev/null), process $pid"
@@ -207,10 +214,11 @@ pub(crate) fn parse_brokers(brokers: &[Broker], answer: &str) -> Vec<BrokerAnswe
 }
 
 fn parse_folder(line: &str) -> Option<Folder> {
-    let mut words = line.splitn(3, ' ');
+    let mut words = line.splitn(4, ' ');
     let free = words.next()?.parse::<u64>().ok()? * 1024;
+    let free_inodes = words.next()?.parse().ok();
     let is_writable = words.next()? == "yes";
-    Some(Folder { path: words.next()?.to_owned(), free, is_writable })
+    Some(Folder { path: words.next()?.to_owned(), free, free_inodes, is_writable })
 }
 
 fn parse_held(line: &str) -> Option<HeldPort> {
@@ -231,12 +239,13 @@ mod tests {
         let broker = |host: &str| Broker { host: host.to_owned(), port: 9093, address: None };
         let questions =
             Questions { brokers: vec![broker("a"), broker("b"), broker("c")], ..Questions::default() };
-        let answer = "systemd=yes\nmemory=2048\navailable=1024\nfolder=4 yes /var/my lib\n\
+        let answer = "systemd=yes\nmemory=2048\navailable=1024\nfolder=4 - yes /var/my lib\n\
                       held=8083 no confluent-kafka-connect.service java, process 17\nheld=8079 yes - \n\
                       broker=1 unresolved\nbroker=0 connected\n";
         let answers = parse(&questions, answer);
         assert_eq!((answers.memory, answers.memory_available, answers.has_systemd), (2 << 20, 1 << 20, true));
-        assert_eq!(answers.folders, [Folder { path: "/var/my lib".into(), free: 4096, is_writable: true }]);
+        let folder = Folder { path: "/var/my lib".into(), free: 4096, free_inodes: None, is_writable: true };
+        assert_eq!(answers.folders, [folder]);
         assert_eq!(answers.held[0].unit.as_deref(), Some("confluent-kafka-connect.service"));
         assert_eq!(answers.held[0].holder, "java, process 17");
         assert_eq!((answers.held[1].is_ours, &answers.held[1].unit), (true, &None));

@@ -63,7 +63,7 @@ const INSPECT: &str = "status={{.State.Status}}\nhealth={{if .State.Health}}{{.S
 pub(crate) async fn look(host: &dyn Host, container: &str) -> Result<Option<Container>, HostError> {
     let script = format!(
         "command -v docker >/dev/null 2>&1 || exit 0\n\
-         docker inspect --type container --format {} {} 2>/dev/null || true\n",
+         timeout 20 docker inspect --type container --format {} {} 2>/dev/null || true\n",
         quote(INSPECT),
         quote(container)
     );
