@@ -4,6 +4,7 @@
 
 mod benchmarks;
 mod docker_variants;
+mod host_faults;
 mod hosts;
 mod image;
 mod kafka_control;
