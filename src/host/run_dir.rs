@@ -49,6 +49,13 @@ impl RunDir {
     pub(super) fn path(&self) -> &Path {
         self.dir.path()
     }
+
+    /// Removes the directory at the end of a run, whoever still holds this value when the program ends.
+    pub(super) fn remove(&self) {
+        if let Err(error) = fs::remove_dir_all(self.path()) {
+            tracing::debug!(path = %self.path().display(), %error, "cannot remove the run's directory");
+        }
+    }
 }
 
 /// The user's runtime directory, else `/tmp`. Its text goes unquoted into ssh_config, so it is plain.

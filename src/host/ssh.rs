@@ -99,13 +99,14 @@ impl SshRun {
         })
     }
 
-    /// Ends the masters of jump hosts. Call it when the hosts behind them are closed.
+    /// Ends the masters of jump hosts and removes the run's directory. Call it when the hosts are closed.
     pub(crate) async fn close(&self) {
         for (_, slot) in self.jumps.lock().await.drain() {
             if let Some(master) = slot.lock().await.take() {
                 master.end().await;
             }
         }
+        self.dir.remove();
     }
 
     /// Every jump host on the way: those of the target, before them those that the user's ssh configuration asks for.

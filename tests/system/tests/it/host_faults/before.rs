@@ -102,7 +102,7 @@ const FAULTS: &[Fault] = &[
         instead: Instead::HostKey(None),
         exit: 3,
         cause: &["the host key is not known"],
-        remedy: &["ssh.host_key", "fingerprint"],
+        remedy: &["host_key", "fingerprint"],
     },
     Fault {
         name: "a login without a shell",
