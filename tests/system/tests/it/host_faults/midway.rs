@@ -174,8 +174,12 @@ async fn undo(ground: &Ground, fault: &Fault) -> Result<()> {
         if matches!(hit.strike, Strike::PowerLoss(_)) {
             host.container().start().await?;
             let is_up = async || {
-                let state = host.exec("systemctl is-active ssh docker || true").await?;
-                Ok(state.lines().all(|state| state == "active").then_some(()))
+                let ask =
+                    "systemctl is-active ssh docker || true; ss -Hltn 'sport = :22' | grep -c LISTEN || true";
+                let state = host.exec(ask).await?;
+                let mut lines = state.lines();
+                let are_active = lines.by_ref().take(2).eq(["active", "active"]);
+                Ok((are_active && lines.next().is_some_and(|count| count != "0")).then_some(()))
             };
             wait::until("the host is up again", PATIENCE, is_up, String::new).await?;
         }
