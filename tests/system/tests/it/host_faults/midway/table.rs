@@ -184,7 +184,8 @@ END
                 strike: Strike::Script(
                     "until_runs '[d]ocker.compose.* up'; iptables -I INPUT -p tcp --dport 22 -j DROP",
                 ),
-                undo: "iptables -D INPUT -p tcp --dport 22 -j DROP",
+                // sshd by itself notices much later that nobody is there any more.
+                undo: "iptables -D INPUT -p tcp --dport 22 -j DROP; pkill -KILL -f '^sshd.*: ubuntu' || true",
                 cause: &["the connection was lost", "not responding"],
                 remedy: &["run it again"],
             },
