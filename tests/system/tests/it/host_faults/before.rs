@@ -4,12 +4,13 @@ use anyhow::{Context, Result, ensure};
 use testbed::docker::image::Debian;
 use testbed::docker::{Network, Reach};
 use testbed::ssh_host::{HostSpec, SshHost};
+use testbed::wait;
 use tokio::process::Command;
 
 use super::fault::Told;
 use super::leftovers::{digest, leftovers};
 use super::program::Program;
-use super::say;
+use super::{PATIENCE, say};
 
 /// A key that no host has.
 const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIamYuYpW8NdG2lbeWU6RZmRfhIyGKzwKHRXUSuPvF6g";
@@ -254,8 +255,11 @@ async fn judge(program: &Program, host: &SshHost, fault: &Fault) -> Result<()> {
     let run = program.run(&["apply", "--yes", "--only", "preflight,docker"]).await?;
     ensure!(run.exit == fault.exit, "ended with {}, not {}", run.exit, fault.exit);
     Told { place: "w1", cause: fault.cause, remedy: fault.remedy }.judge(&run)?;
-    let after = (digest(host).await?, leftovers(host).await?);
-    ensure!(before == after, "the host was changed: {before:?}, {after:?}");
+    // What holds the host's lock ends a moment after its session.
+    let has_ended = async || Ok(leftovers(host).await.is_ok_and(|left| left == before.1).then_some(()));
+    wait::until("nothing of ours runs there", PATIENCE, has_ended, String::new).await?;
+    let after = digest(host).await?;
+    ensure!(before.0 == after, "the host was changed: {before:?}, {after:?}");
     let docker = host.exec("command -v docker || true").await?;
     ensure!(docker.is_empty(), "Docker was installed");
     let left = program.leftovers()?;
