@@ -87,8 +87,9 @@ fn processes(canaries: &Canaries, seen: &mut Seen) {
         let (words, variables) = (read("cmdline"), read("environ"));
         let Some(program) = before.filter(|before| program().as_ref() == Some(before)) else { continue };
         // What is given to the program itself is given by whoever starts it: this test.
-        let is_told =
-            program.ends_with("provision") || program == std::env::current_exe().unwrap_or_default();
+        let is_told = program.ends_with("provision")
+            || program.ends_with("env")
+            || program == std::env::current_exe().unwrap_or_default();
         for (kind, bytes) in [("cmdline", words), ("environ", variables)] {
             if kind == "environ" && is_told || !seen.looked_at.insert((program.join(kind), bytes.clone())) {
                 continue;
