@@ -91,7 +91,10 @@ fn explain_certificate(endpoint: &Endpoint, problem: &CertificateError) -> Optio
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             LoginError::CertificateNotYetValid { endpoint }
         }
-        CertificateError::UnknownIssuer => LoginError::CertificateIssuer { endpoint },
+        // A signature is only tried against an authority of the right name: one made anew keeps its name, not its key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            LoginError::CertificateIssuer { endpoint }
+        }
         _ => return None,
     };
     Some(explained)

@@ -43,4 +43,5 @@ async fn faults_of_a_kafka_of_our_own() {
     let site = Site::with_own_kafka("own");
     managed::killed_at_start(&site).await;
     managed::storage_of_another_cluster(&site);
+    managed::expired_authority(&site);
 }

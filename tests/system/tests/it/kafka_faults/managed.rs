@@ -1,10 +1,13 @@
-//! Faults of a Kafka of our own: its storage, its start.
+//! Faults of a Kafka of our own: its authority, its storage, its start.
 
 use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
+use pki::{Authority, AuthoritySpec, Validity};
+use secrecy::ExposeSecret;
 use testbed::wait;
+use time::OffsetDateTime;
 
 use super::site::{CHECK_FAILED, PARTLY_APPLIED, Run, Site};
 
@@ -39,4 +42,34 @@ pub(super) fn storage_of_another_cluster(site: &Site) {
     site.apply(&site.right).fails("storage of another cluster", CHECK_FAILED, &says);
     fs::write(&file, ours).unwrap();
     site.is_converged("storage of another cluster");
+}
+
+/// The cluster's authority has expired: it is moved away as the hint says, and everything that rests on it is renewed.
+pub(super) fn expired_authority(site: &Site) {
+    let long_ago = OffsetDateTime::now_utc() - time::Duration::days(400);
+    let expired = Authority::create(&AuthoritySpec {
+        common_name: "expired authority".to_owned(),
+        validity: Validity::starting(long_ago, time::Duration::days(365)),
+    })
+    .unwrap();
+    let (certificate, key) = (site.kept().join("ca.pem"), site.kept().join("ca.key"));
+    fs::write(&certificate, expired.certificate_pem()).unwrap();
+    fs::write(&key, expired.key_pem().expose_secret()).unwrap();
+    let folder = site.kept().display().to_string();
+    let says = ["authority in", &folder, "expired on", "ca.pem and", "ca.key away", "new authority"];
+    site.apply(&site.right).fails("an expired authority of ours", CHECK_FAILED, &says);
+
+    for file in [certificate, key] {
+        fs::rename(&file, file.with_extension("expired")).unwrap();
+    }
+    let done = site.converge("the expired authority is out of the way");
+    for change in [
+        "trust create certificate authority",
+        "kafka update broker configuration",
+        "kafka restart broker",
+        "services restart connect-worker",
+    ] {
+        assert!(done.contains(&change.to_owned()), "{change}: {done:#?}");
+    }
+    site.is_converged("a new authority");
 }
