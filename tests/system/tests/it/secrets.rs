@@ -199,7 +199,7 @@ fn ensure_control_machine_keeps_them_apart(subject: &Subject, canaries: &Canarie
             let path = entry?.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if canaries.first_in(&fs::read(&path)?).is_some() {
+            } else if path.is_file() && canaries.first_in(&fs::read(&path)?).is_some() {
                 found.push(path);
             }
         }
