@@ -16,6 +16,9 @@ use crate::plan::Change;
 /// The protocol type of Connect's groups.
 const CONNECT: &str = "connect";
 
+/// Where Kafka keeps all groups. It makes this topic when it is first asked for a group's coordinator.
+const GROUPS: &str = "__consumer_offsets";
+
 pub(crate) struct Group;
 
 /// Members of the group, and what tells whether they are ours.
@@ -46,6 +49,10 @@ impl Phase for Group {
     async fn check(&self, at: &Scoped<'_>) -> Result<GroupFacts, PhaseError> {
         let Some(admin) = at.ctx.kafka.look(at.ctx).await? else { return Ok(GroupFacts::default()) };
         let connect = &at.inventory().connect;
+        // Without it there are no groups, and asking for one would make it: a look makes nothing.
+        if let Ok(None) = admin.topic(GROUPS).await {
+            return Ok(GroupFacts::default());
+        }
         let group = match admin.describe_group(connect.group.as_str()).await {
             Ok(group) => group,
             // Whoever may not look is not the one to judge.
