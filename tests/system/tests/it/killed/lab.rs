@@ -1,7 +1,7 @@
 //! A lab with folders and ports of its own.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -86,13 +86,14 @@ impl Lab {
         ["kafka/kafka.pid", "connect-worker.pid"].into_iter().filter_map(id).collect()
     }
 
-    /// Everything that runs from the lab's folder is a service of it, as soon as what a killed run had begun is ended.
+    /// Everything that runs from the lab's folder is a service of it or keeps what one prints, as soon as what a killed run
+    /// had begun is ended.
     pub(super) async fn ensure_nothing_runs_unknown(&self) -> Result<()> {
         let folder = self.subject.folder().display().to_string();
         let unknown = || {
             let services = self.services();
             processes_with(&folder).map(|mut found| {
-                found.retain(|id| !services.contains(id));
+                found.retain(|id| !services.contains(id) && !keeps_what_a_service_prints(*id));
                 found
             })
         };
@@ -109,4 +110,17 @@ impl Drop for Lab {
             let _ = std::process::Command::new("kill").args(["-9", &id.to_string()]).status();
         }
     }
+}
+
+/// Whether a process writes the `NAME.out` of a service that runs, as `NAME.pid` says: its last word is that file.
+fn keeps_what_a_service_prints(id: u32) -> bool {
+    let pid_file = || {
+        let words = std::fs::read_to_string(format!("/proc/{id}/cmdline")).ok()?;
+        let last = words.trim_end_matches('\0').rsplit('\0').next()?;
+        let out = Path::new(last.strip_prefix("of=").unwrap_or(last));
+        out.extension().is_some_and(|end| end == "out").then(|| out.with_extension("pid"))
+    };
+    let service = pid_file().and_then(|file| std::fs::read_to_string(file).ok());
+    let service = service.and_then(|text| text.split_whitespace().next().map(str::to_owned));
+    service.is_some_and(|id| Path::new(&format!("/proc/{id}/cwd")).exists())
 }

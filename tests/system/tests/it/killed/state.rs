@@ -109,12 +109,13 @@ fn fingerprint(bytes: &[u8]) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Every file and folder with mode, owner and content; logs, process ids, Kafka's own data and journals are left out.
+/// Every file and folder with mode, owner and content; logs and their pipes, process ids, Kafka's own data and journals
+/// are left out.
 fn walk(root: &Path, folder: &Path, drawn: &Drawn, lines: &mut BTreeMap<String, String>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().context("it has a name")?.to_string_lossy().into_owned();
-        let is_passing = [".out", ".out.1", ".log", ".pid"].iter().any(|end| name.ends_with(end))
+        let is_passing = [".out", ".out.1", ".pipe", ".log", ".pid"].iter().any(|end| name.ends_with(end))
             || name == "journal.jsonl"
             || name == "data";
         if is_passing {
