@@ -110,13 +110,14 @@ pub(crate) async fn destroy(args: DestroyArgs, interrupt: &Interrupt) -> Exit {
     exit
 }
 
-/// Removes marker and journal of every host, and folders of ours that are empty then.
+/// Removes marker, journal and lock of every host, and folders of ours that are empty then.
 async fn forget(run: &Run) -> Vec<Failure> {
     let removals = run.ctx.hosts.values().map(|host| async move {
         let root = host_root(&run.ctx.inventory, host.as_ref());
         let mut script = format!(
-            "cd {root} 2>/dev/null || exit 0\nrm -f marker journal.jsonl\ncd /\n\
+            "rm -f {lock}\ncd {root} 2>/dev/null || exit 0\nrm -f marker journal.jsonl\ncd /\n\
              rmdir --ignore-fail-on-non-empty {root}\n",
+            lock = quote(&engine::lock::file(&run.ctx)),
             root = quote(&root.to_string_lossy())
         );
         // The folder above holds the clusters of this host, unless somebody chose another place.

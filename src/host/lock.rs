@@ -25,17 +25,25 @@ pub(super) enum Answer {
     Held(String),
 }
 
+/// Where the lock `name` lies on a host. Only whoever holds it may remove it.
+pub(crate) fn lock_file(name: &str) -> String {
+    format!("/run/{name}.lock")
+}
+
 /// Takes the lock `name` and holds it until the session ends; says so in its first line.
 pub(super) fn command(name: &str, owner: &str) -> Command {
+    // A file that was removed while we waited for it locks nobody out: the one in its place counts.
     let script = format!(
-        "file=/run/{}.lock\n\
+        "file={}\n\
          command -v flock >/dev/null 2>&1 || {{ echo {LOCKED}; exec sleep {seconds}; }}\n\
+         until [ \"$file\" -ef /proc/self/fd/9 ]; do\n\
          exec 9>>\"$file\" || exit 1\n\
          flock -w {PATIENCE_SECONDS} 9 || {{ echo \"{HELD}$(cat \"$file\")\"; exit 0; }}\n\
+         done\n\
          sh -c 'echo \"$1, process $PPID there\"' sh {} >\"$file\"\n\
          echo {LOCKED}\n\
          exec sleep {seconds}\n",
-        quote(name),
+        quote(&lock_file(name)),
         quote(owner),
         seconds = LONGEST_RUN.as_secs(),
     );

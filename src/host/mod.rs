@@ -33,6 +33,7 @@ use secrecy::SecretString;
 
 pub(crate) use error::HostError;
 pub(crate) use local::LocalTransport;
+pub(crate) use lock::lock_file;
 pub(crate) use remote::RemoteHost;
 pub(crate) use ssh::SshRun;
 pub(crate) use ssh_config::{SshHop, SshTarget};
