@@ -30,6 +30,7 @@ mod worker_build;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tracing_subscriber::EnvFilter;
 
 use cli::Cli;
@@ -37,6 +38,7 @@ use exit_code::Exit;
 use interrupt::Interrupt;
 
 fn main() -> ExitCode {
+    forbid_core_files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -80,4 +82,12 @@ fn main() -> ExitCode {
     // Whoever waits for an answer on the terminal is not waited for.
     runtime.shutdown_background();
     exit.into()
+}
+
+/// Memory holds secrets, so neither this program nor one that it starts leaves an image of it behind. A core file does
+/// not fit in one byte, and at that very limit the kernel does not start a program that collects cores either
+/// (`fs/coredump.c`).
+fn forbid_core_files() {
+    // Fails only where the limit is lower already.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(1), maximum: Some(1) });
 }

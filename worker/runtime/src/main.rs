@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
 }
 
 fn distributed(file: &Path) -> ExitCode {
+    forbid_core_files();
     start_logging();
     let config = match read(file) {
         Ok(config) => config,
@@ -195,6 +197,13 @@ async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+}
+
+/// Memory holds passwords: no image of it is left behind. A core file does not fit in one byte, and at that very limit
+/// the kernel does not start a program that collects cores either (`fs/coredump.c`).
+fn forbid_core_files() {
+    // Fails only where the limit is lower already.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(1), maximum: Some(1) });
 }
 
 fn start_logging() {

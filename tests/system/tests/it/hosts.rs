@@ -19,36 +19,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIamYuYpW8NdG2lbeWU6RZmRfhIyGKzwKHRXUSuPvF6g";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ssh_failures_are_told_apart_and_hide_no_other_host() -> Result<()> {
+async fn a_host_that_fails_hides_no_other() -> Result<()> {
     let open = Network::create(Reach::ControlMachine).await?;
     let host = SshHost::start(Debian::Debian12, HostSpec::in_networks(&[&open])).await?;
-    let [changed, unknown, stranger, closed] = more_addresses(&host, &open).await?;
-    let at = |name: &str, address: &str| Entry { address: address.to_owned(), ..Entry::new(name, &host) };
-    let program = Program::new(&host, {
-        vec![
-            Entry::new("good", &host),
-            Entry { host_key: Some(OTHER_KEY.to_owned()), ..at("changed", &changed) },
-            Entry { host_key: None, ..at("unknown", &unknown) },
-            Entry { user: "nobody".to_owned(), ..at("stranger", &stranger) },
-            Entry { port: 2, ..at("closed", &closed) },
-            at("nowhere", "no-such-host.invalid"),
-        ]
-    })?;
+    let [changed, closed, ..] = more_addresses(&host, &open).await?;
+    let at = |name: &str, address: String| Entry { address, ..Entry::new(name, &host) };
+    let changed = Entry { host_key: Some(OTHER_KEY.to_owned()), ..at("changed", changed) };
+    let closed = Entry { port: 2, ..at("closed", closed) };
+    let program = Program::new(&host, vec![changed, Entry::new("good", &host), closed])?;
     let run = program.expect(3, &["plan", "--only", "preflight"]).await?;
-    for said in [
-        "good: connected",
-        "changed: connect: the host key differs from the one that is known",
-        "unknown: connect: the host key is not known",
-        "stranger: connect: login refused",
-        "closed: connect: cannot be reached over SSH",
-        "nowhere: connect: cannot be reached over SSH",
-    ] {
+    for said in ["good: connected", "changed: connect: the host key differs", "closed: connect: cannot be"] {
         ensure!(run.says(said), "not said: {said}");
     }
-    ensure!(
-        run.says("it shows SHA256:") && run.says("Connection refused") && run.says("resolve"),
-        "the causes are not told"
-    );
     Ok(())
 }
 

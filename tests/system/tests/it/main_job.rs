@@ -3,7 +3,6 @@
 //!
 //! One scenario, because each step stands on the one before; every step prints its name and how long it took.
 
-mod argv;
 mod cluster;
 mod ground;
 mod group;
@@ -20,11 +19,12 @@ use secrecy::SecretString;
 use testbed::kafka::JavaClient;
 use testbed::wait;
 
-use argv::Sampler;
 use cluster::{Standing, Tasks};
 use ground::Ground;
 use provision::Provision;
 use watch::Watch;
+
+use crate::search::Sampler;
 
 /// `cluster` of the inventory, and the names that follow from it.
 const CLUSTER: &str = "main-job";
@@ -88,30 +88,26 @@ async fn plan_writes_nothing(ground: &Ground, provision: &Provision) -> Result<(
 }
 
 async fn apply_shows_no_secret(ground: &Ground, provision: &Provision) -> Result<()> {
-    let sampler = Sampler::start();
-    let run = provision.run(&["--yes"]).await?;
-    let command_lines = sampler.finish();
-    ensure!(run.exit == 0, "the first run ended with {}", run.exit);
-
+    let sampler = Sampler::start(provision.runtime());
+    let run = provision.expect(0, &["--yes"]).await?;
     let canaries = provision.canaries()?;
-    ensure!(holds_any(ground::SUDO_PASSWORD, &canaries), "the search is blind");
-    for line in &command_lines {
-        ensure!(!holds_any(line, &canaries), "a secret is in a command line: {line}");
-    }
+
     let plan = provision.expect(0, &["plan", "--json"]).await?;
     let journal = fs::read_to_string(provision.kept("journal.jsonl"))?;
-    for text in [&run.stdout, &run.stderr, &plan.stdout, &plan.stderr, &journal] {
-        ensure!(!holds_any(text, &canaries), "a secret is in an output or in the journal");
+    for (place, text) in [
+        ("the run", &run.said()),
+        ("its report", &run.stdout),
+        ("the plan", &plan.stdout),
+        ("its progress", &plan.said()),
+        ("the journal", &journal),
+    ] {
+        canaries.ensure_absent(place, text)?;
     }
     for (name, host) in ground.hosts() {
         let told = host.exec(&format!("docker inspect {CONTAINER}; docker logs {CONTAINER} 2>&1")).await?;
-        ensure!(!holds_any(&told, &canaries), "a secret is in the container's settings or log on {name}");
+        canaries.ensure_absent(&format!("the container on {name}"), &told)?;
     }
-    Ok(())
-}
-
-fn holds_any(text: &str, canaries: &BTreeSet<String>) -> bool {
-    canaries.iter().any(|canary| text.contains(canary.as_str()))
+    sampler.ensure_found_nothing(canaries)
 }
 
 async fn java_reads(ground: &Ground, provision: &Provision) -> Result<()> {
@@ -182,14 +178,14 @@ async fn second_run_writes_nothing(ground: &Ground, provision: &Provision) -> Re
 /// thing.
 async fn another_machine(ground: &Ground, provision: &Provision) -> Result<()> {
     let watch = Watch::begin(&ground.hosts()).await?;
-    let run = provision.expect(4, &["--yes", "--certs", "elsewhere"]).await?;
+    let run = provision.elsewhere("elsewhere").expect(4, &["--yes"]).await?;
     for (name, _) in ground.hosts() {
         let is_refused = |line: &str| line.starts_with(&format!("error: {name}: "));
         ensure!(run.stdout.lines().any(is_refused), "nothing is said of {name}");
     }
     ensure!(run.stdout.contains("elsewhere/main-job from the control machine"), "what to bring is not said");
     watch.ensure_silence("a run without the cluster's folder").await?;
-    ensure!(!provision.in_folder("elsewhere/main-job").exists(), "secrets were drawn anew");
+    ensure!(!provision.folder().join("elsewhere/main-job").exists(), "secrets were drawn anew");
     Ok(())
 }
 

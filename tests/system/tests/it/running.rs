@@ -36,7 +36,7 @@ pub(crate) struct Subject {
 
 impl Subject {
     pub(crate) fn new(inventory: &str, variables: Vec<(String, String)>) -> Result<Self> {
-        let folder = owner::dir("killed")?;
+        let folder = owner::dir("run")?;
         std::fs::write(folder.join("inventory.yml"), inventory)?;
         Ok(Self { folder, runtime: Arc::new(TempDir::new()?), certs: "certs", variables })
     }
@@ -206,9 +206,12 @@ impl Run {
         bail!("provision {} never said the line that was waited for: {:#?}", self.words, self.said)
     }
 
+    pub(crate) fn id(&self) -> Result<u32> {
+        self.child.id().context("it was not waited for yet")
+    }
+
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        let id = self.child.id().context("it was not waited for yet")?;
-        let pid = Pid::from_raw(i32::try_from(id)?).context("a process id is not zero")?;
+        let pid = Pid::from_raw(i32::try_from(self.id()?)?).context("a process id is not zero")?;
         Ok(kill_process(pid, signal)?)
     }
 

@@ -1,9 +1,7 @@
 //! A canary in every place where a secret is given or drawn, and a search for it wherever one could show. Each search is
 //! first shown to find.
 
-mod forms;
 mod host;
-mod sampler;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,15 +9,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use secrecy::{ExposeSecret, SecretString};
-use testbed::docker::image::Debian;
-use testbed::docker::{Network, Reach};
 use testbed::http;
-use testbed::kafka::{Kafka, KafkaSpec, Place, Security};
+use testbed::kafka::Kafka;
 use testbed::ssh_host::{HostSpec, SshHost, Sudo};
 
 use crate::running::Subject;
-use forms::Canaries;
-use sampler::Sampler;
+use crate::search::canaries::escaped;
+use crate::search::{Canaries, Sampler};
+use crate::secured;
 
 const CLUSTER: &str = "canaries";
 const CHECK_FAILED: i32 = 4;
@@ -33,17 +30,13 @@ const WRONG: &str = r#"wrong"0a7b\c3 =:#'d4"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_where_they_are_needed_and_nowhere_else() -> Result<()> {
-    let open = Network::create(Reach::ControlMachine).await?;
-    let inner = Network::create(Reach::ContainersOnly).await?;
-    let kafka = Kafka::start(KafkaSpec {
-        place: Place::Network(inner.clone()),
-        security: Security::sasl_ssl(),
-        acls: true,
-        ..KafkaSpec::default()
-    });
-    let sudo = Sudo::Password(SecretString::from(SUDO));
-    let host = SshHost::start(Debian::Debian12, HostSpec { sudo, ..HostSpec::in_networks(&[&open, &inner]) });
-    let (kafka, host) = tokio::try_join!(kafka, host)?;
+    let (kafka, host) = secured::kafka_and_host(|networks| HostSpec {
+        sudo: Sudo::Password(SecretString::from(SUDO)),
+        // What sshd is told shows in the host's journal.
+        sshd_config: "LogLevel DEBUG3\n".to_owned(),
+        ..HostSpec::in_networks(networks)
+    })
+    .await?;
     let subject = subject(&kafka, &host)?;
     let mut canaries = Canaries::of(&[
         ("user", USER),
@@ -51,10 +44,11 @@ async fn secrets_are_where_they_are_needed_and_nowhere_else() -> Result<()> {
         ("sudo", SUDO),
         ("connector", CONNECTOR),
         ("admin", kafka.admin_password().expose_secret()),
-    ]);
+    ])?;
+    canaries.add_ssh_key("identity", host.identity())?;
     host.exec(CONNECTOR_SECRET).await?;
 
-    let sampler = Sampler::start(canaries.clone(), subject.runtime());
+    let sampler = Sampler::start(subject.runtime());
     let mut texts = BTreeMap::new();
     for words in [
         &["plan"][..],
@@ -72,19 +66,17 @@ async fn secrets_are_where_they_are_needed_and_nowhere_else() -> Result<()> {
         );
         texts.insert(words.join(" "), ended.said() + &ended.stdout);
     }
-    for name in fs::read_dir(subject.folder().join("certs").join(CLUSTER).join("secrets"))? {
-        let path = name?.path();
-        let name = path.file_name().context("it has a name")?.to_string_lossy().into_owned();
-        canaries.add(&format!("drawn {name}"), fs::read_to_string(&path)?.trim());
-    }
     let certs = subject.folder().join("certs").join(CLUSTER);
-    ensure!(certs.join("secrets/truststore").exists(), "no secret was drawn");
+    canaries.add_files(&certs.join("secrets"))?;
+    ensure!(certs.join("secrets/truststore").exists(), "the truststore's password was not drawn");
 
     rest_answers(&host, &canaries).await?;
     host::ensure_found_only_where_needed(&host, &canaries, CLUSTER).await?;
 
+    no_core_files(&subject, &host).await?;
+
     // What failing runs say: every password in turn is a wrong one.
-    canaries.add("wrong", WRONG);
+    canaries.add("wrong", WRONG)?;
     for name in ["sudo", "ADMIN", "STORE"] {
         let subject = match name {
             "sudo" => {
@@ -105,13 +97,12 @@ async fn secrets_are_where_they_are_needed_and_nowhere_else() -> Result<()> {
         ensure!(text.lines().count() > 1, "{name} said nothing");
         canaries.ensure_absent(name, text)?;
     }
-    let planted = format!("{}{}", texts["apply"], forms::escaped(USER));
+    let planted = format!("{}{}", texts["apply"], escaped(USER));
     ensure!(canaries.ensure_absent("planted", &planted).is_err(), "the search of texts is blind");
 
-    sampler.ensure_found_nothing()?;
     ensure_control_machine_keeps_them_apart(&subject, &canaries)?;
     subject.expect(0, &["destroy", "--yes"]).await?;
-    Ok(())
+    sampler.ensure_found_nothing(canaries)
 }
 
 /// A file that the workers read for a connector, as a person places it.
@@ -187,6 +178,26 @@ async fn rest_answers(host: &SshHost, canaries: &Canaries) -> Result<()> {
     let told = read("careless").await?;
     http::request(&rest, "DELETE", "/connectors/careless", "").await?;
     ensure!(canaries.ensure_absent("REST", &told).is_err(), "the search of answers is blind: {told}");
+    Ok(())
+}
+
+/// Neither program leaves an image of its memory behind, whatever the machine's limits say.
+async fn no_core_files(subject: &Subject, host: &SshHost) -> Result<()> {
+    let limit = |limits: &str| -> Option<String> {
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max core file size"))?;
+        line.split_whitespace().next().map(str::to_owned)
+    };
+    let mut run = subject.start(&["plan"])?;
+    run.until(|line| line.ends_with(": connected")).await?;
+    let ours = fs::read_to_string(format!("/proc/{}/limits", run.id()?))?;
+    run.end().await?;
+    let worker = format!(
+        "cat /proc/$(docker inspect --format '{{{{.State.Pid}}}}' provision-{CLUSTER}-worker)/limits"
+    );
+    let theirs = host.exec(&worker).await?;
+    // One byte: a core file does not fit, and a program that takes cores is not started for it either.
+    ensure!(limit(&ours).as_deref() == Some("1"), "provision may leave a core file: {ours}");
+    ensure!(limit(&theirs).as_deref() == Some("1"), "the worker may leave a core file: {theirs}");
     Ok(())
 }
 

@@ -2,14 +2,13 @@
 
 use anyhow::{Context, Result, ensure};
 use secrecy::ExposeSecret;
-use testbed::docker::image::Debian;
-use testbed::docker::{Network, Reach};
-use testbed::kafka::{Kafka, KafkaSpec, Place, Security};
+use testbed::kafka::Kafka;
 use testbed::ssh_host::{HostSpec, SshHost};
 use testbed::wait;
 
 use super::PATIENCE;
 use crate::running::{Signal, Steps, Subject, TERMINATED, processes_with};
+use crate::secured;
 
 const CLUSTER: &str = "killed";
 /// Exit code when another run has the cluster.
@@ -19,16 +18,7 @@ const DRAWN: [&str; 4] = ["ca.key", "ca.pem", "secrets", "stores"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn host_comes_to_the_same_end_however_often_a_run_is_killed() -> Result<()> {
-    let open = Network::create(Reach::ControlMachine).await?;
-    let inner = Network::create(Reach::ContainersOnly).await?;
-    let kafka = Kafka::start(KafkaSpec {
-        place: Place::Network(inner.clone()),
-        security: Security::sasl_ssl(),
-        acls: true,
-        ..KafkaSpec::default()
-    });
-    let host = SshHost::start(Debian::Debian12, HostSpec::in_networks(&[&open, &inner]));
-    let (kafka, host) = tokio::try_join!(kafka, host)?;
+    let (kafka, host) = secured::kafka_and_host(HostSpec::in_networks).await?;
     let subject = Subject::new(
         &inventory(&kafka, &host),
         vec![("ADMIN_PASSWORD".to_owned(), kafka.admin_password().expose_secret().to_owned())],

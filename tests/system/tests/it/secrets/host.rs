@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use testbed::ssh_host::SshHost;
 
-use super::forms::Canaries;
+use crate::search::Canaries;
 
 /// The forms that are searched, on a file system that is not.
 const PATTERNS: &str = "/dev/shm/canaries";
@@ -22,6 +22,8 @@ pub(super) async fn ensure_found_only_where_needed(
     let wanted =
         ["connector", "sasl.jaas.config", "truststore-password"].map(|name| format!("{secrets}{name}"));
 
+    let debug = host.exec("journalctl --no-pager --grep 'debug3: ' | wc -l").await?;
+    ensure!(debug.trim().parse::<u32>()? > 100, "sshd tells nothing of its sessions");
     let found = files(host).await?;
     ensure!(found == wanted, "secrets are in {found:#?}");
     let access = host.exec(&format!("stat -c '%a %u %g' {secrets}* | sort -u; stat -c %a {secrets}")).await?;
@@ -40,7 +42,8 @@ pub(super) async fn ensure_found_only_where_needed(
     host.exec(&format!(
         "head -n 1 {PATTERNS} | systemd-cat -t planted; journalctl --sync; mkdir /root/layer; \
          head -n 1 {PATTERNS} >/root/layer/planted; tar -C /root/layer -c . | docker import - planted:1 >/dev/null; \
-         docker create --name planted --label \"planted=$(head -n 1 {PATTERNS})\" planted:1 true >/dev/null"
+         {{ printf planted=; head -n 1 {PATTERNS}; }} >/root/layer/label; \
+         docker create --name planted --label-file /root/layer/label planted:1 true >/dev/null"
     ))
     .await?;
     let shown = self::told(host).await?;

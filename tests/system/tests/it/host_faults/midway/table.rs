@@ -174,6 +174,34 @@ END
         ],
     },
     Fault {
+        name: "a Compose that is too old, and an engine that is",
+        words: APPLY,
+        exit: 4,
+        hits: [
+            Hit {
+                host: BOOKWORM,
+                make: "printf '#!/bin/sh\\necho 1.25.0\\n' >/usr/local/bin/docker-compose; chmod 755 /usr/local/bin/docker-compose",
+                strike: Strike::None,
+                undo: "rm /usr/local/bin/docker-compose",
+                cause: &["docker-compose 1.25.0 is too old"],
+                remedy: &["upgrade it to 1.29 or install the Compose plugin"],
+            },
+            Hit {
+                host: TRIXIE,
+                make: "cat >/usr/local/bin/docker <<'END'
+#!/bin/sh
+[ \"$1\" = version ] || exec /usr/bin/docker \"$@\"
+echo engine=19.03.15
+END
+                    chmod 755 /usr/local/bin/docker",
+                strike: Strike::None,
+                undo: "rm /usr/local/bin/docker",
+                cause: &["Docker 19", "is too old"],
+                remedy: &["upgrade it to 20.10"],
+            },
+        ],
+    },
+    Fault {
         name: "a power loss, and packets that are dropped",
         words: APPLY,
         exit: 5,

@@ -1,54 +1,81 @@
 //! A secret in every form in which it could slip out.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::fs;
+use std::path::Path;
 
-use anyhow::{Result, ensure};
+use aho_corasick::AhoCorasick;
+use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 
 /// Secrets by what they are for, with all their forms.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Canaries(BTreeMap<String, Vec<String>>);
+#[derive(Debug, Default)]
+pub(crate) struct Canaries {
+    /// Name and form.
+    forms: Vec<(String, String)>,
+    /// Finds any of the forms, by its index.
+    search: Option<AhoCorasick>,
+}
 
 impl Canaries {
-    pub(super) fn of(secrets: &[(&str, &str)]) -> Self {
+    pub(crate) fn of(secrets: &[(&str, &str)]) -> Result<Self> {
         let mut canaries = Self::default();
         for (name, secret) in secrets {
-            canaries.add(name, secret);
+            canaries.add(name, secret)?;
         }
-        canaries
+        Ok(canaries)
     }
 
-    pub(super) fn add(&mut self, name: &str, secret: &str) {
-        self.0.insert(name.to_owned(), forms(secret));
+    /// A text that may stand anywhere by chance is no canary.
+    pub(crate) fn add(&mut self, name: &str, secret: &str) -> Result<()> {
+        ensure!(secret.len() >= 16, "the canary {name} is short");
+        self.forms.extend(forms(secret).into_iter().map(|form| (name.to_owned(), form)));
+        self.search = Some(AhoCorasick::new(self.forms.iter().map(|(_, form)| form))?);
+        Ok(())
+    }
+
+    /// Every secret in a folder, by the name of its file.
+    pub(crate) fn add_files(&mut self, folder: &Path) -> Result<()> {
+        let known = self.forms.len();
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path.file_name().context("it has a name")?.to_string_lossy().into_owned();
+            self.add(&name, fs::read_to_string(&path)?.trim())?;
+        }
+        ensure!(self.forms.len() > known, "no secret is in {}", folder.display());
+        Ok(())
+    }
+
+    /// What is private in a key file as `ssh-keygen` writes it for Ed25519: the line that holds its scalar.
+    pub(crate) fn add_ssh_key(&mut self, name: &str, file: &Path) -> Result<()> {
+        let text = fs::read_to_string(file)?;
+        // The lines before it hold the header and the public key.
+        let line = text.lines().nth(4).context("it is a key of OpenSSH's own format")?;
+        self.add(name, line)
     }
 
     /// Every form of every secret, one a line.
-    pub(super) fn lines(&self) -> String {
-        self.0.values().flatten().map(|form| format!("{form}\n")).collect()
+    pub(crate) fn lines(&self) -> String {
+        self.forms.iter().map(|(_, form)| format!("{form}\n")).collect()
     }
 
     /// Which secret is in there, and in which form.
-    pub(super) fn first_in(&self, bytes: &[u8]) -> Option<(&str, &str)> {
-        let holds = |form: &str| bytes.windows(form.len()).any(|window| window == form.as_bytes());
-        let found = |(name, forms): (&'_ String, &'_ Vec<String>)| {
-            forms.iter().find(|form| holds(form)).map(|form| (name.clone(), form.clone()))
-        };
-        let (name, form) = self.0.iter().find_map(found)?;
-        let (name, forms) = self.0.get_key_value(&name)?;
-        Some((name, forms.iter().find(|known| **known == form)?))
+    pub(crate) fn first_in(&self, bytes: &[u8]) -> Option<(&str, &str)> {
+        let found = self.search.as_ref()?.find(bytes)?;
+        let (name, form) = &self.forms[found.pattern()];
+        Some((name, form))
     }
 
-    pub(super) fn ensure_absent(&self, place: &str, text: &str) -> Result<()> {
-        let found = self.0.iter().find_map(|(name, forms)| {
-            forms.iter().find(|form| text.contains(form.as_str())).map(|form| (name, form))
-        });
+    pub(crate) fn ensure_absent(&self, place: &str, text: &str) -> Result<()> {
+        let found = self.first_in(text.as_bytes());
         ensure!(found.is_none(), "{place} shows {found:?}");
         Ok(())
     }
 }
 
 /// As a string of JSON, or of YAML in double quotes, without the quotes.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()
 }
@@ -76,7 +103,7 @@ fn forms(secret: &str) -> Vec<String> {
     ];
     for before in 0..3 {
         let shifted: Vec<u8> = std::iter::repeat_n(b' ', before).chain(bytes.iter().copied()).collect();
-        let encoded = base64(&shifted);
+        let encoded = BASE64_STANDARD.encode(&shifted);
         // The outermost characters depend on the neighbours.
         let inner: String = encoded.chars().skip(4).take(shifted.len() / 3 * 4 - 4).collect();
         forms.push(inner.replace('+', "-").replace('/', "_"));
@@ -118,22 +145,12 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let group = |chunk: &[u8]| {
-        let number =
-            (0..3).fold(0, |number, index| number << 8 | usize::from(*chunk.get(index).unwrap_or(&0)));
-        [18, 12, 6, 0].map(|shift| char::from(LETTERS[number >> shift & 63]))
-    };
-    bytes.chunks(3).flat_map(group).collect()
-}
-
 #[test]
 fn a_secret_is_found_in_every_form() {
     let secret = r#"a long"secret\with = all: of# it's {$x}%+/ signs"#;
-    let canaries = Canaries::of(&[("x", secret)]);
+    let canaries = Canaries::of(&[("x", secret)]).unwrap();
     let document = serde_json::json!({ "a": [secret] });
-    let base64 = |before: &str| base64(format!("{before}{secret} and more").as_bytes());
+    let base64 = |before: &str| BASE64_STANDARD.encode(format!("{before}{secret} and more"));
     for text in [
         document.to_string(),
         serde_json::json!(document.to_string()).to_string(),
@@ -150,7 +167,6 @@ fn a_secret_is_found_in_every_form() {
         hex(format!("x{secret}y").as_bytes()),
     ] {
         assert!(canaries.ensure_absent("text", &text).is_err(), "{text}");
-        assert!(canaries.first_in(text.as_bytes()).is_some(), "{text}");
     }
     assert!(canaries.ensure_absent("text", "nothing of the kind").is_ok());
 }
