@@ -21,7 +21,7 @@ pub(crate) async fn image(args: ImageArgs) -> Exit {
         return Exit::Done;
     }
     let say = |text: &str| report::stderr(&format!("{text}\n"));
-    let artifact = match worker_build::locate(args.worker.as_deref(), Runtime::Docker, &say).await {
+    let artifact = match worker_build::locate(args.worker.as_deref(), Runtime::Docker, &[], &say).await {
         Ok(artifact) => artifact,
         Err(error) => {
             let hint = error.hint().map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();

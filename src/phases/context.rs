@@ -59,7 +59,8 @@ impl Context {
     /// The worker's program; the first call locates or builds it.
     pub(crate) async fn artifact(&self) -> Result<&Artifact, PhaseError> {
         let say = |text: &str| self.events.progress(&Target::Cluster, text);
-        let locate = || worker_build::locate(self.worker.as_deref(), self.inventory.runtime, &say);
+        let private = self.inventory.secret_variables();
+        let locate = || worker_build::locate(self.worker.as_deref(), self.inventory.runtime, &private, &say);
         Ok(self.artifact.get_or_try_init(locate).await?)
     }
 

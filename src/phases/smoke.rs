@@ -78,6 +78,8 @@ impl Phase for Smoke {
         }
         if findings.is_empty() && at.ctx.is_probe_requested() {
             findings.extend(probe(at).await?);
+            // Its coming and going stops every connector for a moment.
+            findings.extend(look_at_connectors(at).await?);
         }
         Ok(findings)
     }

@@ -161,7 +161,7 @@ async fn conflicts_converge() {
 async fn image_converges() {
     let folder = tempfile::tempdir().unwrap();
     let artifact =
-        crate::worker_build::locate(Some(&static_program(folder.path())), Runtime::Docker, &|_| {})
+        crate::worker_build::locate(Some(&static_program(folder.path())), Runtime::Docker, &[], &|_| {})
             .await
             .unwrap();
     let after = format!("image={}\n", artifact.image_digest());

@@ -76,7 +76,7 @@ fn static_value(name: &str) -> &'static str {
 }
 
 /// The built worker, built now if it is not there or older than its sources.
-pub(super) async fn ensure(say: Say<'_>) -> Result<PathBuf, WorkerBuildError> {
+pub(super) async fn ensure(private: &[String], say: Say<'_>) -> Result<PathBuf, WorkerBuildError> {
     let places = Places::find();
     let binary = places.binary();
     if !places.clone.join("worker/runtime/Cargo.toml").exists() {
@@ -86,7 +86,7 @@ pub(super) async fn ensure(say: Say<'_>) -> Result<PathBuf, WorkerBuildError> {
         return Ok(binary);
     }
     refuse_missing(&places)?;
-    run_cargo(&places, say).await?;
+    run_cargo(&places, private, say).await?;
     Ok(binary)
 }
 
@@ -162,12 +162,16 @@ fn refuse_missing(places: &Places) -> Result<(), WorkerBuildError> {
     Ok(())
 }
 
-async fn run_cargo(places: &Places, say: Say<'_>) -> Result<(), WorkerBuildError> {
+async fn run_cargo(places: &Places, private: &[String], say: Say<'_>) -> Result<(), WorkerBuildError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let spawn_failed =
         |source| WorkerBuildError::Spawn { program: cargo.to_string_lossy().into_owned(), source };
     say("building the worker, which takes a few minutes the first time");
-    let mut child = tokio::process::Command::new(&cargo)
+    let mut command = tokio::process::Command::new(&cargo);
+    for variable in private {
+        command.env_remove(variable);
+    }
+    let mut child = command
         .args(["build", "--release", "--locked", "--package", "connect-worker", "--bin", "connect-worker"])
         .args(["--color", "never", "--target", &places.target])
         .current_dir(&places.clone)

@@ -106,17 +106,19 @@ pub(crate) type Say<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
 /// The worker: `given`, else one shipped beside this program, else built from the clone, which may take minutes.
 ///
-/// For an image it must be static; as a process on its host it may use the libraries there.
+/// For an image it must be static; as a process on its host it may use the libraries there. `private` are the names of
+/// variables in our environment that hold secrets: a build does not see them.
 pub(crate) async fn locate(
     given: Option<&Path>,
     runtime: Runtime,
+    private: &[String],
     say: Say<'_>,
 ) -> Result<Artifact, WorkerBuildError> {
     let path = match given {
         Some(path) => path.to_owned(),
         None => match beside_this_program() {
             Some(path) => path,
-            None => build::ensure(say).await?,
+            None => build::ensure(private, say).await?,
         },
     };
     // Reading and hashing takes milliseconds, and too many of them for a thread that serves hosts.

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use testbed::docker::{Network, Reach, docker};
 use testbed::kafka::{Kafka, KafkaSpec, Place, Security};
 use testbed::process::{Process, Program};
 use testbed::ssh_host::{HostSpec, SshHost};
-use testbed::{http, owner};
+use testbed::{http, owner, wait};
 
 use super::Latency;
 
@@ -22,6 +23,8 @@ const SLOW_PORT: u16 = 2222;
 /// Hosts that boot at the same time.
 const BOOTING: usize = 5;
 const CONNECTOR: &str = "users";
+/// How long a connector may take to run again.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The group of the worker's files, which has no name on a host.
 const GROUP: (&str, u32) = ("connect", 65532);
 
@@ -219,19 +222,20 @@ impl Ground {
         fingerprint.lines().filter(|line| line.contains("/etc/provision")).collect()
     }
 
-    /// The connector runs with all of its tasks, as the first host's worker tells.
-    pub(crate) async fn ensure_running(&self) -> anyhow::Result<()> {
+    /// Waits until the connector runs with all of its tasks, as the first host's worker tells.
+    pub(crate) async fn until_running(&self) -> anyhow::Result<()> {
         let first = self.hosts.first().context("there is a host")?;
-        let rest = format!("{}:8083", first.address());
-        let answer = http::request(&rest, "GET", &format!("/connectors/{CONNECTOR}/status"), "").await?;
-        let status: Value = serde_json::from_str(&answer.body)?;
-        let tasks = status["tasks"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let run = tasks.iter().filter(|task| task["state"] == "RUNNING").count();
-        ensure!(
-            run == 4 && status["connector"]["state"] == "RUNNING",
-            "the connector does not run: {status}"
-        );
-        Ok(())
+        let (rest, path) = (format!("{}:8083", first.address()), format!("/connectors/{CONNECTOR}/status"));
+        let mut last = Value::Null;
+        let runs = async || {
+            let answer = http::request(&rest, "GET", &path, "").await?;
+            last = serde_json::from_str(&answer.body).unwrap_or_default();
+            let tasks = last["tasks"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let run = tasks.iter().filter(|task| task["state"] == "RUNNING").count();
+            Ok((run == 4 && last["connector"]["state"] == "RUNNING").then_some(()))
+        };
+        let running = wait::until("the connector runs", PATIENCE, runs, String::new).await;
+        running.with_context(|| last.to_string())
     }
 
     fn known_hosts(&self) -> String {

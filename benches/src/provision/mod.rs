@@ -142,7 +142,7 @@ async fn measure(case: &Case<'_>, limit: f64) -> anyhow::Result<Vec<Figure>> {
         ground.reset(cluster, count).await?;
         let (took, _) = case.run(*tool, &[]).await?;
         first.entry(tool.name()).or_default().0.push(took);
-        ground.ensure_running().await?;
+        ground.until_running().await?;
         let found = ground.fingerprint(cluster, count).await?;
         ensure!(Ground::files_of(&found) == wanted, "{} has made other files:\n{found}", tool.name());
     }
@@ -154,7 +154,7 @@ async fn measure(case: &Case<'_>, limit: f64) -> anyhow::Result<Vec<Figure>> {
             second.entry(tool.name()).or_default().0.push(took);
         }
     }
-    ground.ensure_running().await?;
+    ground.until_running().await?;
     ensure!(ground.fingerprint(cluster, count).await? == standing, "a second run changed something");
 
     let targets = match case.latency {

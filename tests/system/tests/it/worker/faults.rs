@@ -5,6 +5,7 @@
 
 mod brokers;
 mod frozen;
+mod network;
 mod outage;
 mod storage;
 
