@@ -155,10 +155,10 @@ impl Run {
         let topic =
             self.ctx.inventory.connectors.values().find_map(|connector| connector.config.get("kafka.topic"));
         if let Some(topic) = topic {
-            pointers.push(command("see records", format!("provision records {topic} {flag}")));
+            pointers.push(command("see records", format!("{} records {topic} {flag}", program())));
         }
-        pointers.push(command("check it", format!("provision smoke {flag}")));
-        pointers.push(command("stop it", format!("provision destroy --yes {flag}")));
+        pointers.push(command("check it", format!("{} smoke {flag}", program())));
+        pointers.push(command("stop it", format!("{} destroy --yes {flag}", program())));
         pointers
     }
 }
@@ -172,7 +172,12 @@ fn stopped(refusal: Refusal, signal: Signal) -> Exit {
 /// How this run was called, for a shell.
 fn command_line() -> String {
     let words = std::env::args_os().skip(1).map(|word| quote(&word.to_string_lossy()));
-    std::iter::once("provision".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    std::iter::once(program().to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// How this program is called: from a clone, `cargo provision` is the way, and cargo says so of itself.
+fn program() -> &'static str {
+    if std::env::var_os("CARGO").is_some() { "cargo provision" } else { "provision" }
 }
 
 /// One run of this machine at a time changes a cluster.

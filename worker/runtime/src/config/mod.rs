@@ -1,7 +1,8 @@
 //! Worker properties -> [`WorkerConfig`].
 //!
-//! `keys.rs` is the table of all properties; `worker.rs` reads it; `consistency.rs` says what must fit together;
-//! `client.rs` turns the settings of a Java client into those of librdkafka. Nothing here connects to anything.
+//! `keys.rs` is the table of all properties; `reader.rs` reads by it, and `worker.rs` is what comes of it;
+//! `consistency.rs` says what must fit together; `client.rs` turns the settings of a Java client into those of
+//! librdkafka. Nothing here connects to anything.
 
 pub(crate) mod client;
 pub(crate) mod consistency;
@@ -11,6 +12,7 @@ pub(crate) mod listener;
 pub(crate) mod problem;
 pub(crate) mod properties;
 pub(crate) mod providers;
+mod reader;
 pub(crate) mod security;
 pub(crate) mod worker;
 
