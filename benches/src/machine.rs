@@ -46,10 +46,12 @@ fn hardware() -> String {
         field(&read("/proc/meminfo"), "MemTotal").trim_end_matches(" kB").parse().unwrap_or(0);
     let load = read("/proc/loadavg");
     let load = load.split(' ').next().unwrap_or_default();
+    // Without what its packager has added.
     let kernel = read("/proc/sys/kernel/osrelease");
+    let kernel = kernel.split(|c: char| !c.is_ascii_digit() && c != '.').next().unwrap_or_default();
     format!(
         "{cores} cores of {model}, {} GiB, Linux {}, load {load} before the first measurement",
         kibibytes / (1 << 20),
-        kernel.trim()
+        kernel
     )
 }
