@@ -88,7 +88,7 @@ async fn plan_writes_nothing(ground: &Ground, provision: &Provision) -> Result<(
 }
 
 async fn apply_shows_no_secret(ground: &Ground, provision: &Provision) -> Result<()> {
-    let sampler = Sampler::start(provision.runtime());
+    let sampler = Sampler::start(Some(provision.runtime()));
     let run = provision.expect(0, &["--yes"]).await?;
     let canaries = provision.canaries()?;
 

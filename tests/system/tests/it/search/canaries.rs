@@ -47,12 +47,10 @@ impl Canaries {
         Ok(())
     }
 
-    /// What is private in a key file as `ssh-keygen` writes it for Ed25519: the line that holds its scalar.
-    pub(crate) fn add_ssh_key(&mut self, name: &str, file: &Path) -> Result<()> {
+    /// What is private in a key file: a line that holds a part of its scalar, and not the public key alone.
+    pub(crate) fn add_key(&mut self, name: &str, file: &Path, line: usize) -> Result<()> {
         let text = fs::read_to_string(file)?;
-        // The lines before it hold the header and the public key.
-        let line = text.lines().nth(4).context("it is a key of OpenSSH's own format")?;
-        self.add(name, line)
+        self.add(name, text.lines().nth(line).context("the key has fewer lines")?)
     }
 
     /// Every form of every secret, one a line.
