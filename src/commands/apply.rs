@@ -182,6 +182,7 @@ async fn finish(
         command,
         cluster: run.ctx.inventory.cluster.as_str(),
         exit,
+        is_whole: run.selection.is_everything(),
         stopped,
         plan: &survey.plan,
         done: &applied.done,

@@ -28,6 +28,8 @@ pub(crate) struct Outcome<'a> {
     pub(crate) command: &'static str,
     pub(crate) cluster: &'a str,
     pub(crate) exit: Exit,
+    /// No phase and no host was left out.
+    pub(crate) is_whole: bool,
     /// The signal with which the user ended the run.
     pub(crate) stopped: Option<Signal>,
     pub(crate) plan: &'a Plan,
@@ -70,7 +72,8 @@ pub(crate) fn summary(outcome: &Outcome<'_>) -> String {
     let noun = if changed == 1 { "change" } else { "changes" };
     let verdict = match (outcome.exit, outcome.stopped) {
         (_, Some(signal)) => format!("was left where {} stopped the run", signal.name()),
-        (Exit::Done, _) => "is as the inventory says".to_owned(),
+        (Exit::Done, _) if outcome.is_whole => "is as the inventory says".to_owned(),
+        (Exit::Done, _) => "is as the inventory says, as far as this run looked".to_owned(),
         (Exit::PartlyApplied, _) => "is partly applied; run it again when the cause is gone".to_owned(),
         _ => "is not as the inventory says".to_owned(),
     };
