@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::exit_code;
 
+pub(crate) const DEFAULT_CERTS: &str = "certs";
+
 /// Takes bare Linux hosts to a secured, monitored Kafka Connect cluster, and keeps it so.
 #[derive(Debug, Parser)]
 #[command(name = "provision", version, after_help = exit_code::TABLE, args_conflicts_with_subcommands = true)]
@@ -66,7 +68,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) parallel: usize,
     /// Where authorities, generated secrets and journals are kept, one folder per cluster
-    #[arg(long, value_name = "DIR", default_value = "certs")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_CERTS)]
     pub(crate) certs: PathBuf,
     /// A built connect-worker to use instead of building one
     #[arg(long, value_name = "FILE", env = "CONNECT_WORKER_BIN")]

@@ -197,7 +197,8 @@ impl ControlHome {
         Ok(on_target.filter_map(|entry| entry["subject"].as_str().map(str::to_owned)).collect())
     }
 
-    /// The journal's entries of a phase for what was made, or begun by a run that died before it could tell.
+    /// The journal's entries of a phase for what was made or begun. A change that failed may have been made as well: a
+    /// connection that is lost, or a check afterwards, fails it too.
     fn entries(&self, phase: &str) -> Result<Vec<serde_json::Value>, ControlError> {
         let journal = self.read("journal.jsonl")?.unwrap_or_default();
         let mut made: Vec<serde_json::Value> = Vec::new();
@@ -210,7 +211,7 @@ impl ControlHome {
                     && begun["target"] == entry["target"]
                     && begun["subject"] == entry["subject"]
             };
-            if entry["outcome"] != "begun" {
+            if entry["outcome"] == "made" {
                 made.retain(|begun| !is_open(begun));
             }
             if entry["outcome"] != "failed" {
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_begun_counts_as_made_until_it_is_known_to_have_failed() {
+    fn what_was_begun_counts_as_made_even_if_it_failed() {
         let (_folder, home) = home();
         for (subject, outcome) in
             [("a", "begun"), ("b", "begun"), ("b", "failed"), ("c", "begun"), ("c", "made")]
@@ -282,8 +283,8 @@ mod tests {
             });
             home.append_journal(&entry.to_string()).unwrap();
         }
-        assert_eq!(home.made("image", "w1").unwrap(), BTreeSet::from(["a".to_owned(), "c".to_owned()]));
-        assert_eq!(home.created("image").unwrap().len(), 2);
+        assert_eq!(home.made("image", "w1").unwrap(), BTreeSet::from(["a", "b", "c"].map(str::to_owned)));
+        assert_eq!(home.created("image").unwrap().len(), 3);
         assert!(home.made("image", "w2").unwrap().is_empty() && home.made("files", "w1").unwrap().is_empty());
     }
 

@@ -51,12 +51,11 @@ pub(crate) async fn apply(args: ApplyArgs, interrupt: &Interrupt) -> Exit {
             return finish(run, "apply", &survey, Applied::default(), Verified::default(), &timing).await;
         }
         timing.restart();
+        // The removal of a probe that was left is verified in there.
+        run.ctx.request_probe();
         engine::apply::apply(&run.ctx, &phases, &survey, args.run.parallel, &mut timing).await
     };
-    let verified = if applied.is_whole() {
-        if !applied.done.is_empty() {
-            run.ctx.request_probe();
-        }
+    let verified = if applied.is_whole() && interrupt.signal().is_none() {
         let seen = survey.plan.is_empty().then_some(&survey);
         let done = &applied.verified_phases;
         engine::verify::verify(&run.ctx, &phases, &run.selection, args.run.parallel, done, seen).await
@@ -97,13 +96,12 @@ pub(crate) async fn smoke(mut args: RunArgs, interrupt: &Interrupt) -> Exit {
     };
     let phases = phases::all();
     run.ctx.request_probe();
-    run.lock_hosts().await;
+    let has_locks = run.lock_hosts().await;
     let survey = match look(&run, &phases, args.parallel).await {
         Ok(survey) => survey,
         Err(signal) => return run.abandon(signal).await,
     };
-    let is_locked = run.failures.iter().any(|failure| failure.kind == FailureKind::Locked);
-    let verified = if is_locked {
+    let verified = if !has_locks {
         Verified::default()
     } else {
         let seen = survey.plan.is_empty().then_some(&survey);

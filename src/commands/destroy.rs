@@ -31,14 +31,14 @@ pub(crate) async fn destroy(args: DestroyArgs, interrupt: &Interrupt) -> Exit {
         Ok(run) => run,
         Err(exit) => return exit,
     };
-    run.lock_hosts().await;
+    let has_locks = run.lock_hosts().await;
     let mut total = Removed::default();
     let mut failures = run.failures.clone();
     for failure in &run.failures {
-        let why = if failure.kind == FailureKind::Locked {
-            "another run has it"
-        } else {
-            "it could not be reached"
+        let why = match failure.kind {
+            FailureKind::Locked => "another run has it",
+            FailureKind::Unreachable => "it could not be reached",
+            FailureKind::Check | FailureKind::Apply => "it could not be locked",
         };
         total.left.push(format!("{}: everything, {why}", failure.target));
     }
@@ -46,7 +46,7 @@ pub(crate) async fn destroy(args: DestroyArgs, interrupt: &Interrupt) -> Exit {
     let mut not_reached: Vec<&str> = Vec::new();
     let is_whole = run.selection.limit.is_empty();
     for phase in phases::all().iter().rev().filter(|phase| run.selection.has_phase(phase.id())) {
-        if is_locked || interrupt.signal().is_some() {
+        if !has_locks || interrupt.signal().is_some() {
             not_reached.push(phase.title());
             continue;
         }
@@ -99,6 +99,8 @@ pub(crate) async fn destroy(args: DestroyArgs, interrupt: &Interrupt) -> Exit {
         Exit::Locked
     } else if failures.is_empty() {
         Exit::Done
+    } else if !has_locks {
+        Exit::CheckFailed
     } else if total.removed.is_empty() && failures.iter().all(is_out_of_reach) {
         Exit::Unreachable
     } else {

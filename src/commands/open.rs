@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::refusal::Refusal;
 use crate::causes::chain;
-use crate::cli::{InventoryArgs, RunArgs};
+use crate::cli::{DEFAULT_CERTS, InventoryArgs, RunArgs};
 use crate::control::ControlHome;
 use crate::engine;
 use crate::engine::connect::{Connected, connect};
@@ -37,7 +37,8 @@ pub(crate) struct Run {
     refusal: Refusal,
     ssh: Arc<SshRun>,
     /// How the inventory was named on the command line.
-    inventory_flag: String,
+    /// Flags of the commands that are told to go on with.
+    flags: String,
     /// Held until the run is closed.
     _lock: Option<File>,
 }
@@ -107,11 +108,11 @@ impl Run {
             probe: AtomicBool::new(false),
             inventory,
         };
-        let inventory_flag = match &args.inventory.inventory {
-            Some(path) => format!("--inventory {}", path.display()),
-            None => String::new(),
-        };
-        Ok(Self { ctx, selection, style, failures, refusal, ssh, inventory_flag, _lock: lock })
+        let flag = |name: &str, path: &Path| format!(" {name} {}", quote(&path.to_string_lossy()));
+        let mut flags = String::new();
+        flags.extend(args.inventory.inventory.iter().map(|path| flag("--inventory", path)));
+        flags.extend((args.certs != Path::new(DEFAULT_CERTS)).then(|| flag("--certs", &args.certs)));
+        Ok(Self { ctx, selection, style, failures, refusal, ssh, flags, _lock: lock })
     }
 
     /// Ends every session in order.
@@ -120,13 +121,15 @@ impl Run {
         self.ssh.close().await;
     }
 
-    /// Keeps other control machines from changing the hosts until the run is closed.
-    pub(crate) async fn lock_hosts(&mut self) {
+    /// Keeps other control machines from changing the hosts until the run is closed. `false`: not every host is ours,
+    /// so none may be changed.
+    pub(crate) async fn lock_hosts(&mut self) -> bool {
         let locking = engine::lock::take(&self.ctx);
         // A wish to stop is seen by whoever goes on.
-        if let Ok(failures) = self.ctx.interrupt.unless(locking).await {
-            self.failures.extend(failures);
-        }
+        let Ok(failures) = self.ctx.interrupt.unless(locking).await else { return false };
+        let are_locked = failures.is_empty();
+        self.failures.extend(failures);
+        are_locked
     }
 
     /// Closes a run that only looked and that the user wanted to end.
@@ -151,14 +154,14 @@ impl Run {
             pointers.push(pointer("metrics", format!("http://{}/metrics", self.ctx.metrics_endpoint(name))));
         }
         let command = |label: &str, words: String| Pointer { label: label.to_owned(), target: words };
-        let flag = &self.inventory_flag;
+        let flags = &self.flags;
         let topic =
             self.ctx.inventory.connectors.values().find_map(|connector| connector.config.get("kafka.topic"));
         if let Some(topic) = topic {
-            pointers.push(command("see records", format!("{} records {topic} {flag}", program())));
+            pointers.push(command("see records", format!("{} records {topic}{flags}", program())));
         }
-        pointers.push(command("check it", format!("{} smoke {flag}", program())));
-        pointers.push(command("stop it", format!("{} destroy --yes {flag}", program())));
+        pointers.push(command("check it", format!("{} smoke{flags}", program())));
+        pointers.push(command("stop it", format!("{} destroy --yes{flags}", program())));
         pointers
     }
 }

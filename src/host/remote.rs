@@ -167,6 +167,11 @@ impl Host for RemoteHost {
         let header = protocol::header(password, &command.script, 0, command.on_disconnect);
         let line = protocol::command_line(elevation, command.timeout);
         let mut running = self.transport.start(&line).await.map_err(|error| self.lost(&command, error))?;
+        let unanswered = |said: &[u8]| HostError::Protocol {
+            host: self.name.clone(),
+            title: command.title.clone(),
+            detail: String::from_utf8_lossy(said).trim().to_owned(),
+        };
         let mut said = Vec::new();
         let answer = async {
             running.stdin.write_all(&header).await.ok()?;
@@ -178,17 +183,27 @@ impl Host for RemoteHost {
             }
             None
         };
-        match tokio::time::timeout(GRACE, answer).await.ok().flatten() {
-            Some(lock::Answer::Locked) => {
+        match tokio::time::timeout(GRACE, answer).await {
+            Ok(Some(lock::Answer::Locked)) => {
                 *self.lock.lock().await = Some(running);
+                self.transport.is_held();
                 Ok(())
             }
-            Some(lock::Answer::Held(owner)) => Err(HostError::Locked { host: self.name.clone(), owner }),
-            None => Err(HostError::Protocol {
-                host: self.name.clone(),
-                title: command.title.clone(),
-                detail: String::from_utf8_lossy(&said).trim().to_owned(),
-            }),
+            Ok(Some(lock::Answer::Held(owner))) => Err(HostError::Locked { host: self.name.clone(), owner }),
+            Ok(None) => {
+                let mut stderr = Vec::new();
+                let read = running.stderr.read_to_end(&mut stderr);
+                let ended = async { (read.await, running.status.await).1 };
+                let ended = tokio::time::timeout(GRACE, ended).await.map_err(|_elapsed| unanswered(&said))?;
+                let status = ended.map_err(|error| self.lost(&command, error))?;
+                let Some(stdout) = protocol::after_begin(&said) else {
+                    return Err(self.never_began(&command, elevation, status, [&stderr, &said]));
+                };
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                let output = Output { status, stdout: text(stdout), stderr: text(&stderr) };
+                Err(HostError::failed(&self.name, &command, output))
+            }
+            Err(_elapsed) => Err(unanswered(&said)),
         }
     }
 

@@ -30,7 +30,7 @@ use super::transport::{Running, Transport, TransportError};
 use super::{HostError, mux};
 use crate::inventory::model::HostName;
 
-/// sshd allows 10 sessions per connection by default; one is the idle one, one is left to spare.
+/// sshd allows 10 sessions per connection by default; one is the idle one or the lock's, one is left to spare.
 const PARALLEL_COMMANDS: usize = 8;
 
 /// Logins that are under way at the same time; sshd's `MaxStartups` starts to refuse at ten.
@@ -91,12 +91,7 @@ impl SshRun {
         let jump = self.jump_master(&target.host, &jumps).await?;
         let master = Arc::new(self.login(&target.host, &target.hop, jump, Role::Host).await?);
         let idle = tokio::spawn(keep_from_idling(Arc::clone(&master)));
-        Ok(SshTransport {
-            run: Arc::clone(self),
-            master,
-            forwards: Mutex::default(),
-            idle: Mutex::new(Some(idle)),
-        })
+        Ok(SshTransport { run: Arc::clone(self), master, forwards: Mutex::default(), idle })
     }
 
     /// Ends the masters of jump hosts and removes the run's directory. Call it when the hosts are closed.
@@ -382,7 +377,7 @@ pub(crate) struct SshTransport {
     /// Sockets that the master listens on, by the endpoint they lead to.
     forwards: Mutex<HashMap<Endpoint, PathBuf>>,
     /// Keeps the master from being idle while commands run elsewhere.
-    idle: Mutex<Option<JoinHandle<()>>>,
+    idle: JoinHandle<()>,
 }
 
 #[async_trait]
@@ -416,16 +411,16 @@ impl Transport for SshTransport {
         Ok(Box::new(Forwarded::new(stream, to.clone(), self.master.log.clone())))
     }
 
+    fn is_held(&self) {
+        self.idle.abort();
+    }
+
     fn parallel_commands(&self) -> usize {
         PARALLEL_COMMANDS
     }
 
     async fn close(&self) {
-        if let Some(idle) = self.idle.lock().await.take() {
-            idle.abort();
-            // Cancelled, which is what was asked for.
-            let _ = idle.await;
-        }
+        self.idle.abort();
         self.master.end().await;
     }
 }

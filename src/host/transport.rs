@@ -36,6 +36,9 @@ pub(crate) trait Transport: Send + Sync {
     /// Opens a TCP stream from that machine to `to`.
     async fn connect(&self, to: &Endpoint) -> io::Result<BoxedStream>;
 
+    /// Says that a command of ours stays until the end, so that nothing else has to keep the connection.
+    fn is_held(&self) {}
+
     /// How many commands may run at the same time.
     fn parallel_commands(&self) -> usize;
 

@@ -74,7 +74,8 @@ impl Phase for Group {
             group: connect.group.as_str(),
             config_topic: connect.topics.config.name.as_str(),
             urls: own_urls(at),
-            runs_somewhere: at.ctx.hosts.keys().any(|name| at.ctx.is_claimed(name)),
+            runs_somewhere: at.ctx.hosts.keys().any(|name| at.ctx.is_claimed(name))
+                || at.ctx.home.marker().is_ok_and(|marker| marker.is_some()),
         };
         Planned { changes: Vec::new(), findings: judge(&us, facts).into_iter().collect() }
     }
@@ -113,7 +114,7 @@ struct Us<'a> {
     config_topic: &'a str,
     /// URLs of our workers; `None` where not every host's address is known.
     urls: Option<Vec<String>>,
-    /// Whether a host bears our marker: before the first one does, no member can be ours.
+    /// Whether a host bears our marker, or did in an earlier run: before the first one does, no member can be ours.
     runs_somewhere: bool,
 }
 

@@ -159,7 +159,8 @@ async fn rest_root(at: &Scoped<'_>, host: &dyn Host, rest: &RestClient<'_>) -> V
 /// The same question asked on the host itself, with nothing but bash: bare hosts have no curl.
 async fn from_inside(at: &Scoped<'_>, host: &dyn Host, endpoint: &Endpoint) -> Option<Finding> {
     let script = format!(
-        "exec timeout 20 bash -c 'exec 3<>\"/dev/tcp/$0/$1\" && printf \"GET / HTTP/1.0\\r\\nHost: $0\\r\\n\\r\\n\" >&3 && cat <&3' {} {}",
+        "timeout 20 bash -c 'exec 3<>\"/dev/tcp/$0/$1\" && printf \"GET / HTTP/1.0\\r\\nHost: $0\\r\\n\\r\\n\" >&3 && cat <&3' {} {} \
+         || {{ [ $? != 124 ] || echo 'no answer within 20 s' >&2; exit 1; }}",
         crate::shell::quote(&endpoint.host),
         endpoint.port
     );
@@ -301,7 +302,7 @@ async fn carry(
             seen = offsets.get(&partition).copied().unwrap_or(0);
         }
         if seen >= PROBE_RECORDS {
-            return read_back(&admin, &partition).await;
+            return read_back(at, &admin, &partition).await;
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -319,6 +320,7 @@ async fn carry(
 
 /// Reads the probe's records as any consumer would.
 async fn read_back(
+    at: &Scoped<'_>,
     admin: &kafka_control::Client,
     partition: &TopicPartition,
 ) -> Result<Vec<Finding>, PhaseError> {
@@ -327,6 +329,8 @@ async fn read_back(
     let whole =
         records.iter().filter(|record| record.value.as_ref().is_some_and(|value| !value.is_empty())).count();
     if whole > 0 {
+        let said = format!("probe connector: {whole} records came through Kafka and back");
+        at.ctx.events.progress(&Target::Cluster, &said);
         return Ok(Vec::new());
     }
     Ok(vec![Finding {

@@ -111,7 +111,7 @@ async fn stopped_runs_end_in_order_and_say_where() -> Result<()> {
     run.signal(Signal::KILL)?;
     run.end().await?;
     lab.subject.expect(7, &["plan"]).await?.ensure(7, &["- cluster  probe connector"])?;
-    lab.subject.expect(0, &["apply"]).await?;
+    lab.subject.expect(0, &["apply"]).await?.ensure(0, &["records came through Kafka and back"])?;
     ensure!(!lab.has_probe().await?, "the probe connector is left");
 
     let mut run = lab.subject.start(&["destroy", "--yes"])?;

@@ -33,7 +33,8 @@ async fn secrets_are_where_they_are_needed_and_nowhere_else() -> Result<()> {
     let (kafka, host) = secured::kafka_and_host(|networks| HostSpec {
         sudo: Sudo::Password(SecretString::from(SUDO)),
         // What sshd is told shows in the host's journal.
-        sshd_config: "LogLevel DEBUG3\n".to_owned(),
+        // With the lock held, there is one session left for everything.
+        sshd_config: "LogLevel DEBUG3\nMaxSessions 2\n".to_owned(),
         ..HostSpec::in_networks(networks)
     })
     .await?;
