@@ -37,8 +37,8 @@ impl Converters {
     }
 }
 
-/// What is wrong with the converters that the worker's own properties name. A class that a variable names is judged
-/// when it is used.
+/// What is wrong with the converters that the worker's own properties name. Classes and settings that variables stand
+/// for are judged when they are used.
 pub(crate) fn problems(worker: &Properties) -> Vec<Problem> {
     let none = RawConfig::new();
     let results = [
@@ -47,8 +47,10 @@ pub(crate) fn problems(worker: &Properties) -> Vec<Problem> {
         (HEADER, header_converter(&none, worker).err()),
     ];
     let is_known = |property: &str| {
-        let class = worker_class(property, worker);
-        !class.is_empty() && !ConfigProviders::has_variable(&class)
+        let choice = choose(property, &none, worker);
+        let is_open = find(property, &choice.class).is_some()
+            && choice.settings.values().any(|value| ConfigProviders::has_variable(value));
+        !choice.class.is_empty() && !ConfigProviders::has_variable(&choice.class) && !is_open
     };
     let wrong = results.into_iter().filter_map(|(property, error)| error.map(|error| (property, error)));
     wrong
@@ -143,4 +145,23 @@ fn choose(property: &str, config: &RawConfig, worker: &Properties) -> Choice {
 fn with_prefix(config: &RawConfig, prefix: &str) -> BTreeMap<String, String> {
     let stripped = config.iter().filter_map(|(k, v)| Some((k.strip_prefix(prefix)?.to_owned(), v.clone())));
     stripped.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_variable_stands_for_is_not_judged_before_it_is_replaced() {
+        let check = |lines: &str, expected: &[&str]| {
+            let text = format!("key.converter=StringConverter\nvalue.converter=JsonConverter\n{lines}");
+            let problems = problems(&Properties::parse(&text).unwrap());
+            let named: Vec<_> = problems.iter().map(|problem| problem.property.as_str()).collect();
+            assert_eq!(named, expected, "{lines}");
+        };
+        check("value.converter.schemas.enable=maybe", &["value.converter"]);
+        check("value.converter.schemas.enable=${env:SCHEMAS}", &[]);
+        check("value.converter=${env:CONVERTER}", &[]);
+        check("value.converter=Avro\nvalue.converter.schemas.enable=${env:SCHEMAS}", &["value.converter"]);
+    }
 }
