@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
 
 use crate::config::Problem;
 use crate::config::security::ClientSecurity;
@@ -61,7 +62,7 @@ const WITHOUT_MEANING: &[&str] = &[
     "sasl.jaas.config",
 ];
 
-/// librdkafka's settings for one client. Problems bear the Java name of the property.
+/// librdkafka's settings for one client, which it takes. Problems bear the Java name of the property.
 pub(crate) fn librdkafka(
     kind: ClientKind,
     java: &BTreeMap<String, String>,
@@ -138,30 +139,34 @@ pub(crate) fn librdkafka(
         }
     }
     security.apply_to(&mut config);
+    if problems.is_empty() {
+        problems = refused(&config);
+    }
     if problems.is_empty() { Ok(config) } else { Err(problems) }
 }
 
 /// Everything that is wrong with the settings of a kind of clients. `prefix`: of these settings in the worker's
 /// properties; a problem bears the whole name.
 pub(crate) fn problems(kind: ClientKind, prefix: &str, java: &BTreeMap<String, String>) -> Vec<Problem> {
-    let mut problems = match librdkafka(kind, java) {
-        Err(problems) => problems,
-        Ok(config) => refused(config),
-    };
+    let mut problems = librdkafka(kind, java).err().unwrap_or_default();
     for problem in &mut problems {
         problem.property.insert_str(0, prefix);
     }
     problems
 }
 
-/// What librdkafka itself refuses, which it says one at a time.
-fn refused(mut config: ClientConfig) -> Vec<Problem> {
+/// What librdkafka itself refuses, which it says one at a time. A value is shown only where librdkafka knows the
+/// setting and it is no secret: who mistypes the name of a password has a password behind it all the same.
+fn refused(config: &ClientConfig) -> Vec<Problem> {
+    let mut config = config.clone();
     let mut problems = Vec::new();
-    while let Err(KafkaError::ClientConfig(_, description, key, value)) = config.create_native_config() {
+    while let Err(KafkaError::ClientConfig(reason, description, key, value)) = config.create_native_config() {
         config.remove(&key);
         let java = RENAMED.iter().find(|(_, ours)| *ours == key).map_or(key.as_str(), |(java, _)| java);
-        let is_secret = key.starts_with("sasl.") || key.starts_with("ssl.");
-        let found = if is_secret { String::new() } else { format!(", found {value:?}") };
+        let is_shown = reason == RDKafkaConfRes::RD_KAFKA_CONF_INVALID
+            && !key.starts_with("sasl.")
+            && !key.starts_with("ssl.");
+        let found = if is_shown { format!(", found {value:?}") } else { String::new() };
         problems.push(Problem::new(java, format!("the Kafka client refuses it: {description}{found}")));
     }
     problems
@@ -193,7 +198,6 @@ mod tests {
         let java = BTreeMap::from([(key.to_owned(), value.to_owned())]);
         let config = librdkafka(kind, &java).unwrap();
         assert_eq!(config.get(theirs), Some(expected), "{key}");
-        config.create_native_config().unwrap();
     }
 
     #[test]
@@ -230,5 +234,17 @@ mod tests {
         for expected in ["producer.max.request.size", "producer.no.such.setting"] {
             assert!(named.iter().any(|name| name == expected), "{expected} in {named:?}");
         }
+    }
+    #[test]
+    fn value_of_an_unknown_setting_is_not_shown() {
+        let check = |key: &str, is_shown: bool| {
+            let java = BTreeMap::from([(key.to_owned(), "hunter2".to_owned())]);
+            let problems = librdkafka(ClientKind::Producer, &java).unwrap_err();
+            assert_eq!(problems[0].property, key);
+            assert_eq!(problems[0].message.contains("hunter2"), is_shown, "{problems:?}");
+        };
+        check("acks", true);
+        check("sasl_jaas_config", false);
+        check("confluent.monitoring.interceptor.sasl.jaas.config", false);
     }
 }

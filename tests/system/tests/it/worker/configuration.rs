@@ -147,6 +147,18 @@ fn each_wrong_property_is_named_with_what_is_right() {
         ("consumer.fetch.max.wait.ms=-5".into(), "consumer.fetch.max.wait.ms", "range"),
         ("consumer.security.protocol=SASL_SSL".into(), "consumer.sasl.jaas.config", "missing"),
         ("producer.interceptor.classes=X".into(), "producer.interceptor.classes", "Java class"),
+        (
+            format!(
+                "producer.confluent.monitoring.interceptor.sasl.jaas.config={scram} required password=\"{CANARY}\";"
+            ),
+            "producer.confluent.monitoring.interceptor.sasl.jaas.config",
+            "No such configuration property",
+        ),
+        (
+            format!("consumer.sasl_jaas_config={CANARY}"),
+            "consumer.sasl_jaas_config",
+            "No such configuration property",
+        ),
     ] {
         let text = refused(&format!("{MINIMAL}{lines}\n"));
         let place = text.find(&format!("{property}: ")).unwrap_or_else(|| panic!("{property} in {text}"));
