@@ -5,8 +5,10 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use super::refusal::Refusal;
 use crate::causes::chain;
@@ -26,6 +28,10 @@ use crate::phases::{self, Context};
 use crate::report::{self, Pointer, Style};
 use crate::secrets::Secrets;
 use crate::shell::quote;
+
+/// A program that a killed run was just about to start has the run's lock until it is another program.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// An open run. Ends with [`Run::close`].
 pub(crate) struct Run {
@@ -76,7 +82,7 @@ impl Run {
         let home = ControlHome::new(&absolute(&args.certs), &inventory.cluster);
         let lock = match intent {
             Intent::Look => None,
-            Intent::Change => Some(lock(&home, &inventory, refusal)?),
+            Intent::Change => Some(lock(&home, &inventory, refusal).await?),
         };
         let events = Events::new(style.reporter());
         let secrets = Secrets::new(home.clone(), inventory.secret_variables());
@@ -184,14 +190,21 @@ fn program() -> &'static str {
 }
 
 /// One run of this machine at a time changes a cluster.
-fn lock(home: &ControlHome, inventory: &Inventory, refusal: Refusal) -> Result<File, Exit> {
-    match home.lock() {
-        Ok(Some(lock)) => Ok(lock),
-        Ok(None) => {
-            let message = format!("another run of this machine is changing cluster {}", inventory.cluster);
-            Err(refusal.tell(Exit::Locked, &message, Some("wait until it has ended")))
+async fn lock(home: &ControlHome, inventory: &Inventory, refusal: Refusal) -> Result<File, Exit> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match home.lock() {
+            Ok(Some(lock)) => return Ok(lock),
+            Ok(None) if Instant::now() < deadline => tokio::time::sleep(LOCK_PAUSE).await,
+            Ok(None) => {
+                let message =
+                    format!("another run of this machine is changing cluster {}", inventory.cluster);
+                return Err(refusal.tell(Exit::Locked, &message, Some("wait until it has ended")));
+            }
+            Err(error) => {
+                return Err(refusal.tell(Exit::CheckFailed, &chain(&error), error.hint().as_deref()));
+            }
         }
-        Err(error) => Err(refusal.tell(Exit::CheckFailed, &chain(&error), error.hint().as_deref())),
     }
 }
 
