@@ -74,8 +74,7 @@ impl Group for Failover {
     }
 }
 
-/// Starts two workers, lets them share the connectors, ends the one that is not the leader of the first moment, and
-/// returns how long its work took to move.
+/// Starts two workers, lets them share the connectors, ends one of them, and returns how long its work took to move.
 async fn moved_after(
     bench: &Bench,
     subject: Subject,

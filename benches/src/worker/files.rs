@@ -92,7 +92,7 @@ impl Group for Files {
                 let more = vec![Target::TimesMore(factor)];
                 let less = vec![Target::TimesLess(8.0)];
                 figures.push(figure(
-                    &format!("{name}, rows/s, {when}"),
+                    &format!("{name}, rows/s from the POST on, {when}"),
                     Unit::PerSecond,
                     &subjects,
                     rows,

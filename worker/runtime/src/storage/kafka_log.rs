@@ -128,7 +128,10 @@ impl TopicLog for KafkaLog {
 /// How far a partition was read.
 #[derive(Clone, Copy, Debug, Default)]
 struct Position {
+    /// Everything before it was read, or is known never to come.
     next: i64,
+    /// Behind the last record that came.
+    delivered: i64,
     /// A fresh fetch is under way since this was the end that somebody waits for.
     asked_again: Option<i64>,
 }
@@ -171,11 +174,13 @@ impl Follower {
                 message = self.consumer.recv() => match message {
                     Ok(message) => {
                         let position = self.positions.entry(message.partition()).or_default();
-                        if message.offset() < position.next {
+                        if message.offset() < position.delivered {
                             drop(message);
                             return self.end("was made anew, or lost records,");
                         }
-                        *position = Position { next: message.offset() + 1, asked_again: None };
+                        position.delivered = message.offset() + 1;
+                        position.next = position.next.max(position.delivered);
+                        position.asked_again = None;
                         self.fold.apply(LogRecord {
                             offset: message.offset(),
                             key: message.key().unwrap_or_default(),
