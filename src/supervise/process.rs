@@ -169,8 +169,10 @@ pub(crate) async fn stop(host: &dyn Host, place: &Place) -> Result<bool, HostErr
 /// Stops the process and removes its output. Says whether there was anything.
 pub(crate) async fn remove(host: &dyn Host, place: &Place) -> Result<bool, HostError> {
     let grace = STOP_GRACE.as_secs();
+    // What is still being written would be there again.
     let script = format!(
-        "{}\ngrace={grace}\nreport\nstop && rm -f \"$folder/$name.out\" \"$folder/$name.out.1\" \"$folder/$name.pipe\"",
+        "{}\ngrace={grace}\nreport\nstop && last_words >/dev/null && \
+         rm -f \"$folder/$name.out\" \"$folder/$name.out.1\" \"$folder/$name\".*.pipe",
         verbs(place)
     );
     let output = host.check(&Command::new(format!("stop {}", place.name), script)).await?;
@@ -221,6 +223,15 @@ mod tests {
         let (host, _) = RemoteHost::connect(name, transport, None, "").await.unwrap();
         let place = Place { folder: folder.path().display().to_string(), name: "sleeper".into() };
         (folder, host, place)
+    }
+
+    /// What is in the folder.
+    fn names(folder: &tempfile::TempDir) -> Vec<String> {
+        let entries = std::fs::read_dir(folder.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
     }
 
     fn program(words: &[&str], digest: &str) -> Program {
@@ -279,9 +290,23 @@ mod tests {
             let length = std::fs::metadata(folder.path().join(name)).unwrap().len();
             assert!((1..=32 << 20).contains(&length), "{name} has {length} bytes");
         }
-        assert!(!folder.path().join("sleeper.pipe").exists());
+        assert_eq!(names(&folder), ["sleeper.out", "sleeper.out.1", "sleeper.pid"]);
         assert!(remove(&host, &place).await.unwrap());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
+        assert_eq!(names(&folder), [""; 0], "nothing is left");
+    }
+
+    #[tokio::test]
+    async fn short_lines_are_kept_up_to_the_same_bound() {
+        let (folder, host, place) = here().await;
+        // A write each, as a program's log lines are.
+        let lines = "i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); echo \"line $i\"; done";
+        restart(&host, &place, &program(&["sh", "-c", lines], "a")).await.unwrap();
+        let ended = Command::new("wait", format!("{}\nwhile look; do sleep 0.01; done", verbs(&place)));
+        host.check(&ended).await.unwrap();
+        assert_eq!(tail(&host, &place).await.unwrap().last().map(String::as_str), Some("line 200000"));
+        let kept = std::fs::read_to_string(folder.path().join("sleeper.out")).unwrap();
+        assert!(kept.lines().eq((1..=200_000).map(|number| format!("line {number}"))), "a line is lost");
+        assert_eq!(names(&folder), ["sleeper.out", "sleeper.pid"]);
     }
 
     #[tokio::test]

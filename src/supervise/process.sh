@@ -48,16 +48,18 @@ stop() {
 }
 
 # Keeps what the program prints: at most twice 32 MiB, in $name.out and, older, $name.out.1. Ends when nobody can print
-# any more, and takes the pipe away then.
+# any more, and takes its pipe away then.
 keep() {
     setsid env -i PATH=/usr/local/bin:/usr/bin:/bin LANG=C /bin/sh -c '
         pipe=$1 out=$2
         while :; do
-            if said=$(dd bs=4096 count=8192 of="$out" 2>&1); then
-                # Whole and partial reads, `8190+2 records in`, perhaps behind a warning.
+            # 4 MiB at most, and far less of short lines, since a read takes what is there: the size of the file counts.
+            if said=$(dd bs=4096 count=1024 2>&1 >>"$out"); then
+                # Whole and partial reads, `1022+2 records in`, perhaps behind a warning.
                 read=${said%% records in*}
                 read=${read##*[!0-9+]}
-                [ "$((${read%+*} + ${read#*+}))" -ge 8192 ] || break
+                [ "$((${read%+*} + ${read#*+}))" -ge 1024 ] || break
+                size=$(stat -c %s "$out") && [ "$size" -gt $((28 << 20)) ] || continue
             else
                 # A full disk: the older file makes room.
                 sleep 1
@@ -74,8 +76,9 @@ start() {
     umask 077
     rm -f "$pid_file"
     [ -e "$folder/$name.out" ] && mv -f "$folder/$name.out" "$folder/$name.out.1"
-    pipe=$folder/$name.pipe
-    rm -f "$pipe"
+    # A name of its own: what kept the output of the process before takes that one's pipe away when it gets to it.
+    rm -f "$folder/$name".*.pipe
+    pipe=$folder/$name.$$.pipe
     mkfifo "$pipe" || return 1
     keep "$pipe"
     setsid env -i PATH=/usr/local/bin:/usr/bin:/bin HOME="$folder" LANG=C.UTF-8 /bin/sh -c '
@@ -97,7 +100,7 @@ start() {
 # The last lines of what it printed; all of them, once it has ended.
 last_words() {
     tries=100
-    while ! look && [ -p "$folder/$name.pipe" ] && [ "$tries" -gt 0 ]; do
+    while ! look && set -- "$folder/$name".*.pipe && [ -p "$1" ] && [ "$tries" -gt 0 ]; do
         tries=$((tries - 1))
         sleep 0.05
     done

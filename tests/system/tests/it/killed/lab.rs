@@ -117,7 +117,7 @@ fn keeps_what_a_service_prints(id: u32) -> bool {
     let pid_file = || {
         let words = std::fs::read_to_string(format!("/proc/{id}/cmdline")).ok()?;
         let last = words.trim_end_matches('\0').rsplit('\0').next()?;
-        let out = Path::new(last.strip_prefix("of=").unwrap_or(last));
+        let out = Path::new(last);
         out.extension().is_some_and(|end| end == "out").then(|| out.with_extension("pid"))
     };
     let service = pid_file().and_then(|file| std::fs::read_to_string(file).ok());
