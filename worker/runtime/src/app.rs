@@ -1,6 +1,5 @@
 //! Every concrete part of a distributed worker, joined. Nobody else names them all.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
@@ -230,7 +229,7 @@ impl Stores {
             "" => format!("{}-", config.group_id),
             id => format!("{}-{id}-", config.group_id),
         };
-        let mut settings = internal_settings(config);
+        let mut settings = client::own_settings(&config.properties);
         settings.insert("client.id".to_owned(), format!("{prefix}internal"));
         for (key, value) in [
             ("acks", "all"),
@@ -246,7 +245,7 @@ impl Stores {
         producer.set("allow.auto.create.topics", "false");
         let producer: rdkafka::producer::FutureProducer = producer.create().map_err(AppError::Producer)?;
         let open = |topic: &str, partitions: i32, name: &str, fold: Arc<dyn Fold>| {
-            let mut settings = internal_settings(config);
+            let mut settings = client::own_settings(&config.properties);
             settings.insert("client.id".to_owned(), format!("{prefix}{name}"));
             let mut consumer =
                 client::librdkafka(ClientKind::Consumer, &settings).map_err(AppError::Clients)?;
@@ -275,28 +274,6 @@ impl Stores {
         offsets?;
         Ok(())
     }
-}
-
-/// The worker's own client settings: those of the file that bear no prefix.
-fn internal_settings(config: &WorkerConfig) -> BTreeMap<String, String> {
-    const PASSED_ON: &[&str] = &[
-        "bootstrap.servers",
-        "metadata.max.age.ms",
-        "reconnect.backoff.ms",
-        "reconnect.backoff.max.ms",
-        "retry.backoff.ms",
-        "retry.backoff.max.ms",
-        "connections.max.idle.ms",
-        "socket.connection.setup.timeout.ms",
-    ];
-    let is_passed_on = |key: &str| {
-        PASSED_ON.contains(&key)
-            || key.starts_with("ssl.")
-            || key.starts_with("sasl.")
-            || key == "security.protocol"
-    };
-    let passed = config.properties.iter().filter(|(key, _)| is_passed_on(key));
-    passed.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 fn wire_client(config: &WorkerConfig, client_id: String) -> Result<Client, AppError> {

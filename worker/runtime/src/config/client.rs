@@ -11,6 +11,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
 use crate::config::Problem;
+use crate::config::properties::Properties;
 use crate::config::security::ClientSecurity;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,6 +62,28 @@ const WITHOUT_MEANING: &[&str] = &[
     "sasl.mechanism",
     "sasl.jaas.config",
 ];
+
+/// The worker's own client settings: those of the file that bear no prefix.
+pub(crate) fn own_settings(worker: &Properties) -> BTreeMap<String, String> {
+    const PASSED_ON: &[&str] = &[
+        "bootstrap.servers",
+        "metadata.max.age.ms",
+        "reconnect.backoff.ms",
+        "reconnect.backoff.max.ms",
+        "retry.backoff.ms",
+        "retry.backoff.max.ms",
+        "connections.max.idle.ms",
+        "socket.connection.setup.timeout.ms",
+    ];
+    let is_passed_on = |key: &str| {
+        PASSED_ON.contains(&key)
+            || key.starts_with("ssl.")
+            || key.starts_with("sasl.")
+            || key == "security.protocol"
+    };
+    let passed = worker.iter().filter(|(key, _)| is_passed_on(key));
+    passed.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
 
 /// librdkafka's settings for one client, which it takes. Problems bear the Java name of the property.
 pub(crate) fn librdkafka(

@@ -22,6 +22,8 @@ pub(crate) fn problems(config: &WorkerConfig) -> Vec<Problem> {
     }
     problems.extend(internal_topics(config));
     problems.extend(listeners(config));
+    // Each of these settings means the same to producers and consumers.
+    problems.extend(client::problems(ClientKind::Producer, "", &client::own_settings(&config.properties)));
     for (kind, prefix) in [(ClientKind::Producer, "producer."), (ClientKind::Consumer, "consumer.")] {
         problems.extend(client::problems(kind, prefix, &config.properties.with_prefix(prefix)));
     }
@@ -106,5 +108,9 @@ mod tests {
             &["producer.acks", "consumer.interceptor.classes"],
         );
         check("consumer.security.protocol=SASL_SSL", &["consumer.sasl.jaas.config"]);
+        check(
+            "metadata.max.age.ms=172800000\nretry.backoff.ms=0\nsocket.connection.setup.timeout.ms=500",
+            &["metadata.max.age.ms", "retry.backoff.ms", "socket.connection.setup.timeout.ms"],
+        );
     }
 }
