@@ -112,30 +112,32 @@ async fn prepare_one(
     let mut created =
         created.map_err(|source| TopicError::Create { topic: topic(), source: Box::new(source) })?;
     match created.remove(&wanted.name) {
+        // As the JVM worker (`TopicAdmin`): who may not create believes that others did, and that this broker has not
+        // heard of it yet.
         Some(Err(refusal)) if is_forbidden(refusal.code) => {
-            // As the JVM worker (`TopicAdmin`): who may not create believes that others did, and that this broker has
-            // not heard of it yet.
             tracing::info!(topic = wanted.name, "may not create internal topic, waiting for it to appear");
-            return appeared(client, wanted, property).await;
         }
-        Some(Err(refusal)) if refusal.code != ResponseError::TopicAlreadyExists => {
+        // What another one made is judged like any other topic that is there.
+        Some(Err(refusal)) if refusal.code == ResponseError::TopicAlreadyExists => {}
+        Some(Err(refusal)) => {
             return Err(TopicError::Refused { topic: topic(), code: refusal.code, message: refusal.message });
         }
-        _ => tracing::info!(topic = wanted.name, "created internal topic"),
+        _ => {
+            tracing::info!(topic = wanted.name, "created internal topic");
+            // Brokers learn of it a little later, and without a set number only they know how many it has.
+            if wanted.partitions > 0 {
+                return Ok(wanted.partitions);
+            }
+        }
     }
-    // Other brokers learn of it a little later, and without a set number only they know how many it has.
-    if wanted.partitions > 0 {
-        return Ok(wanted.partitions);
-    }
-    let found = client.topic(&wanted.name).await.map_err(describe)?;
-    found.map(|t| t.partitions.len() as i32).ok_or_else(|| TopicError::Missing { topic: topic(), property })
+    appeared(client, wanted, property).await
 }
 
 fn is_forbidden(code: ResponseError) -> bool {
     matches!(code, ResponseError::TopicAuthorizationFailed | ResponseError::ClusterAuthorizationFailed)
 }
 
-/// Waits for a topic that another one creates.
+/// Waits for a topic that was created.
 async fn appeared(
     client: &Client,
     wanted: &InternalTopic,
