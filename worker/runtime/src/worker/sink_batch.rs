@@ -18,6 +18,8 @@ const USUAL_BYTES: usize = 1 << 20;
 pub(crate) struct RawBatch {
     pub(crate) records: Vec<RawRecord>,
     pub(crate) bytes: BytesMut,
+    /// What came behind the records.
+    pub(crate) failure: Option<KafkaError>,
     topic: Option<Arc<str>>,
 }
 
@@ -33,7 +35,7 @@ pub(crate) async fn consume(consumer: &SinkConsumer, max: usize) -> Result<RawBa
         match messages.next().now_or_never() {
             Some(Some(Ok(message))) => raw.add(&message),
             Some(Some(Err(error))) => {
-                tracing::warn!(%error, "sink consumer");
+                raw.failure = Some(error);
                 break;
             }
             Some(None) | None => break,
@@ -49,6 +51,7 @@ impl RawBatch {
         let mut raw = Self {
             records: Vec::with_capacity(max.min(USUAL_BATCH)),
             bytes: BytesMut::with_capacity(size.saturating_mul(max).min(USUAL_BYTES)),
+            failure: None,
             topic: None,
         };
         raw.add(message);

@@ -141,20 +141,28 @@ impl SinkRunner {
                         self.deliver(batch).await?;
                     }
                 }
-                Next::Consumed(raw) => {
+                Next::Consumed(mut raw) => {
+                    let failure = raw.failure.take();
                     let batch = self.decode(raw)?;
                     self.deliver(batch).await?;
+                    if let Some(error) = failure {
+                        self.judge(error)?;
+                    }
                     // A task that always has records must let others run.
                     tokio::task::yield_now().await;
                 }
-                Next::Failed(error) if sink_consumer::is_passing(&error) => {
-                    tracing::warn!(task = %self.reporter.id, %error, "consumer, still trying");
-                }
-                Next::Failed(error) => {
-                    return Err(ConnectError::connect("consumer failed").with_source(error));
-                }
+                Next::Failed(error) => self.judge(error)?,
             }
         }
+    }
+
+    /// Whether the consumer can go on.
+    fn judge(&self, error: KafkaError) -> Result<(), ConnectError> {
+        if !sink_consumer::is_passing(&error) {
+            return Err(ConnectError::connect("consumer failed").with_source(error));
+        }
+        tracing::warn!(task = %self.reporter.id, %error, "consumer, still trying");
+        Ok(())
     }
 
     fn decode(&mut self, raw: RawBatch) -> Result<Batch, ConnectError> {
