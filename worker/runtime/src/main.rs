@@ -75,6 +75,7 @@ impl PropertiesFile {
 }
 
 fn main() -> ExitCode {
+    forbid_core_files();
     let arguments = Arguments::parse();
     match arguments.command {
         Command::Distributed { file } => distributed(&file.path()),
@@ -83,7 +84,6 @@ fn main() -> ExitCode {
 }
 
 fn distributed(file: &Path) -> ExitCode {
-    forbid_core_files();
     start_logging();
     let config = match read(file) {
         Ok(config) => config,

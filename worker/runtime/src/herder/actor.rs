@@ -78,6 +78,8 @@ pub(crate) enum HerderFailure {
         #[source]
         source: Box<kafka_control::group::GroupError>,
     },
+    #[error("the task that keeps this worker in its group has ended by itself")]
+    MemberEnded,
 }
 
 /// This worker's part in the current generation.
@@ -124,7 +126,7 @@ impl Actor {
                         self.group_event(event, &inputs.shutdown).await?;
                     }
                     Some(_) => {}
-                    None => return Ok(()),
+                    None => return Err(HerderFailure::MemberEnded),
                 },
                 () = self.parts.configs.changed(), if is_assigned => self.changed(-1).await,
                 Some(event) = inputs.runners.recv(), if is_assigned => self.runner_event(event).await,
