@@ -322,7 +322,7 @@ impl Actor {
         }
         for name in targets {
             let target = self.parts.configs.look(|s| s.target(&name));
-            self.parts.worker.set_target(&name, target).await;
+            self.parts.worker.set_target(&name, target);
         }
         for name in reconfigured {
             if self.parts.worker.has_connector(&name) {
@@ -397,7 +397,7 @@ impl Actor {
                 let count = task_configs::check_count(&name, plan.configs.len(), settings.tasks_max);
                 if let Err(message) = count {
                     if settings.enforce_tasks_max {
-                        self.parts.worker.fail_connector(&name, ConnectError::connect(message)).await;
+                        self.parts.worker.fail_connector(&name, ConnectError::connect(message));
                         return;
                     }
                     tracing::warn!(connector = %name, "{message}");
@@ -409,7 +409,7 @@ impl Actor {
                 self.parts.worker.ask_again_later(&name, PLAN_RETRY);
             }
             WorkerEvent::TasksPlanned(name, Err(error)) => {
-                self.parts.worker.fail_connector(&name, error).await;
+                self.parts.worker.fail_connector(&name, error);
             }
         }
     }

@@ -12,16 +12,14 @@ use crate::names::{ConnectorName, State, TargetState};
 use crate::plugins::registry::{Connector, Plugin};
 use crate::storage::offset_store::OffsetStore;
 use crate::worker::WorkerEvent;
-use crate::worker::controls::Reporter;
+use crate::worker::controls::{Controls, Reporter};
 use crate::worker::source_offsets::StoredOffsets;
 
 pub(crate) enum ConnectorCommand {
-    Target(TargetState),
     /// At most so many task configs; nothing when the connector is not running.
     TaskConfigs(usize, oneshot::Sender<Option<Result<TaskPlan, ConnectError>>>),
     /// The plan was no good.
     Fail(ConnectError),
-    Stop,
 }
 
 /// What a connector wants its tasks to be.
@@ -35,7 +33,7 @@ pub(crate) struct ConnectorRunner {
     pub(crate) plugin: &'static Plugin,
     /// With variables replaced.
     pub(crate) props: Props,
-    pub(crate) target: TargetState,
+    pub(crate) controls: Controls,
     pub(crate) reporter: Reporter<ConnectorName>,
     pub(crate) registry: Registry,
     pub(crate) offsets: OffsetStore,
@@ -75,16 +73,18 @@ impl ConnectorRunner {
         self.transition(&mut instance, &mut has_failed, &errors).await;
         loop {
             tokio::select! {
-                command = commands.recv() => match command {
-                    None | Some(ConnectorCommand::Stop) => break,
-                    Some(ConnectorCommand::Target(target)) => {
-                        self.target = target;
-                        // A failed connector is only stopped or restarted.
-                        if !has_failed || target == TargetState::Stopped {
-                            has_failed = false;
-                            self.transition(&mut instance, &mut has_failed, &errors).await;
-                        }
+                biased;
+                () = self.controls.stop.cancelled() => break,
+                Ok(()) = self.controls.target.changed() => {
+                    // A failed connector is only stopped or restarted.
+                    let is_stopped = *self.controls.target.borrow() == TargetState::Stopped;
+                    if !has_failed || is_stopped {
+                        has_failed = false;
+                        self.transition(&mut instance, &mut has_failed, &errors).await;
                     }
+                }
+                command = commands.recv() => match command {
+                    None => break,
                     Some(ConnectorCommand::TaskConfigs(max, answer)) => {
                         let plan = match &instance {
                             Some(connector) => Some(plan(connector, max).await),
@@ -108,12 +108,13 @@ impl ConnectorRunner {
     }
 
     async fn transition(
-        &self,
+        &mut self,
         instance: &mut Option<Connector>,
         has_failed: &mut bool,
         errors: &mpsc::Sender<ConnectError>,
     ) {
-        match self.target {
+        let target = *self.controls.target.borrow_and_update();
+        match target {
             TargetState::Started if instance.is_none() => {
                 let started = self.start(errors).await;
                 self.registry.numbers().connector_startups.record(started.is_ok());

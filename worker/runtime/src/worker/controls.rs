@@ -10,7 +10,7 @@ use crate::metrics::task::TaskMetrics;
 use crate::names::{ConnectorName, State, Status, TargetState, TaskId};
 use crate::storage::status_store::StatusStore;
 
-/// What a task's runner listens to.
+/// What a runner listens to: each of both is seen however long it was busy, and telling never waits for it.
 pub(crate) struct Controls {
     pub(crate) stop: CancellationToken,
     pub(crate) target: watch::Receiver<TargetState>,

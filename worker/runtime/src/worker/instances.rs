@@ -59,6 +59,8 @@ pub(crate) struct Worker {
 }
 
 struct RunningConnector {
+    stop: CancellationToken,
+    target: watch::Sender<TargetState>,
     commands: mpsc::Sender<ConnectorCommand>,
     reporter: Reporter<ConnectorName>,
     runner: JoinHandle<()>,
@@ -143,10 +145,12 @@ impl Worker {
             version: plugin.version.to_owned(),
         };
         self.around.registry.set_connector(name, facts);
+        let (target, watched) = watch::channel(target);
+        let stop = CancellationToken::new();
         let runner = ConnectorRunner {
             plugin,
             props,
-            target,
+            controls: Controls { stop: stop.clone(), target: watched },
             reporter: reporter.clone(),
             registry: self.around.registry.clone(),
             offsets: self.around.offsets.clone(),
@@ -159,7 +163,7 @@ impl Worker {
                 after_panic.report(State::Failed, Some("connector panicked".to_owned()));
             }
         });
-        self.connectors.insert(name.clone(), RunningConnector { commands, reporter, runner });
+        self.connectors.insert(name.clone(), RunningConnector { stop, target, commands, reporter, runner });
     }
 
     /// From now on nothing that runs here reports anything: it may run elsewhere already.
@@ -174,8 +178,7 @@ impl Worker {
             names.iter().filter_map(|name| Some((name, self.connectors.remove(name)?))).collect();
         let session = &self.around.session;
         let stops = stopping.into_iter().map(|(name, running)| async move {
-            // A runner that has ended needs no word.
-            let _ = running.commands.send(ConnectorCommand::Stop).await;
+            running.stop.cancel();
             let mut runner = running.runner;
             if tokio::time::timeout(CONNECTOR_STOP, &mut runner).await.is_err() {
                 tracing::error!(connector = %name, "connector did not stop in time and is abandoned");
@@ -215,18 +218,19 @@ impl Worker {
         });
     }
 
-    pub(crate) async fn fail_connector(&self, name: &ConnectorName, error: ConnectError) {
-        if let Some(running) = self.connectors.get(name) {
+    pub(crate) fn fail_connector(&self, name: &ConnectorName, error: ConnectError) {
+        let Some(running) = self.connectors.get(name) else { return };
+        let commands = running.commands.clone();
+        self.around.runtime.spawn(async move {
             // A runner that has ended has reported why.
-            let _ = running.commands.send(ConnectorCommand::Fail(error)).await;
-        }
+            let _ = commands.send(ConnectorCommand::Fail(error)).await;
+        });
     }
 
     /// Tells a connector and its tasks here what they shall be.
-    pub(crate) async fn set_target(&self, name: &ConnectorName, target: TargetState) {
+    pub(crate) fn set_target(&self, name: &ConnectorName, target: TargetState) {
         if let Some(running) = self.connectors.get(name) {
-            // A runner that has ended has reported why.
-            let _ = running.commands.send(ConnectorCommand::Target(target)).await;
+            running.target.send_replace(target);
         }
         for (_, task) in self.tasks.iter().filter(|(id, _)| id.connector == *name) {
             task.target.send_replace(target);
