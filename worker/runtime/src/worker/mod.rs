@@ -12,6 +12,7 @@ pub(crate) mod pipeline;
 pub(crate) mod sink_batch;
 pub(crate) mod sink_consumer;
 pub(crate) mod sink_context;
+pub(crate) mod sink_offsets;
 pub(crate) mod sink_runner;
 pub(crate) mod source_offsets;
 pub(crate) mod source_runner;

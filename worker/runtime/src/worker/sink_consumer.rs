@@ -34,8 +34,8 @@ pub(crate) enum Rebalance {
 #[derive(Default)]
 pub(crate) struct SinkContext {
     announced: Mutex<VecDeque<Rebalance>>,
-    failed_commits: Mutex<Option<KafkaError>>,
-    completed_commits: Mutex<u64>,
+    /// How asynchronous commits have ended.
+    commits: Mutex<Vec<KafkaResult<TopicOffsets>>>,
     is_closing: AtomicBool,
     wake: Notify,
 }
@@ -44,6 +44,11 @@ impl SinkContext {
     /// Only ever locked for a look or a change, never while waiting.
     fn announced(&self) -> MutexGuard<'_, VecDeque<Rebalance>> {
         self.announced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Likewise.
+    fn commits(&self) -> MutexGuard<'_, Vec<KafkaResult<TopicOffsets>>> {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,11 +76,8 @@ impl ConsumerContext for SinkContext {
         self.wake.notify_one();
     }
 
-    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
-        match result {
-            Ok(()) => *self.completed_commits.lock().unwrap_or_else(PoisonError::into_inner) += 1,
-            Err(error) => *self.failed_commits.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
-        }
+    fn commit_callback(&self, result: KafkaResult<()>, list: &TopicPartitionList) {
+        self.commits().push(result.map(|()| offsets(list)));
         self.wake.notify_one();
     }
 }
@@ -93,6 +95,16 @@ fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
         partition: e.partition(),
     };
     list.elements().into_iter().map(name).collect()
+}
+
+/// Of the partitions that have one.
+fn offsets(list: &TopicPartitionList) -> TopicOffsets {
+    let elements = list.elements().into_iter().zip(partitions(list));
+    let known = elements.filter_map(|(element, partition)| match element.offset() {
+        Offset::Offset(offset) => Some((partition, offset)),
+        _ => None,
+    });
+    known.collect()
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -166,15 +178,7 @@ impl SinkConsumer {
             _ => consumer.assign(&list),
         };
         taken.map_err(ConsumerError::Rebalance)?;
-        let mut offsets = TopicOffsets::new();
-        for element in committed.elements() {
-            if let Offset::Offset(offset) = element.offset() {
-                let partition =
-                    TopicPartition { topic: Arc::from(element.topic()), partition: element.partition() };
-                offsets.insert(partition, offset);
-            }
-        }
-        Ok(offsets)
+        Ok(offsets(&committed))
     }
 
     pub(crate) fn give_up(&self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
@@ -202,13 +206,9 @@ impl SinkConsumer {
         }
     }
 
-    /// How many asynchronous commits have succeeded since the last call, and the last failure.
-    pub(crate) fn commit_results(&self) -> (u64, Option<KafkaError>) {
-        let context = self.inner().context();
-        let completed =
-            std::mem::take(&mut *context.completed_commits.lock().unwrap_or_else(PoisonError::into_inner));
-        let failed = context.failed_commits.lock().unwrap_or_else(PoisonError::into_inner).take();
-        (completed, failed)
+    /// How asynchronous commits have ended since the last call, with what was committed.
+    pub(crate) fn commit_results(&self) -> Vec<KafkaResult<TopicOffsets>> {
+        std::mem::take(&mut *self.inner().context().commits())
     }
 
     pub(crate) fn pause(&self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {

@@ -19,6 +19,7 @@ use crate::worker::pipeline::Pipeline;
 use crate::worker::sink_batch::{RawBatch, consume};
 use crate::worker::sink_consumer::{self, ConsumerError, Rebalance, SinkConsumer};
 use crate::worker::sink_context::Requests;
+use crate::worker::sink_offsets::SinkOffsets;
 
 /// Before a batch is delivered again, unless the task asks for another time.
 const REDELIVERY: Duration = Duration::from_secs(1);
@@ -41,9 +42,7 @@ pub(crate) struct SinkRunner {
 /// What the runner remembers between batches.
 #[derive(Default)]
 pub(crate) struct Progress {
-    /// Next offset per partition after what `put` has taken.
-    current: TopicOffsets,
-    committed: TopicOffsets,
+    offsets: SinkOffsets,
     /// What `put` could not take yet, and the offsets behind it.
     pending: Option<Batch>,
     /// The consumer was paused because of `pending`.
@@ -186,6 +185,7 @@ impl SinkRunner {
                     ends.extend(last.take());
                     let partition =
                         TopicPartition { topic: record.topic.clone(), partition: record.partition };
+                    self.progress.offsets.read(&partition, record.offset);
                     last = Some((partition, next));
                 }
             }
@@ -210,7 +210,7 @@ impl SinkRunner {
             Ok(()) => {
                 self.metrics.batch_time.record_time(began.elapsed());
                 self.metrics.given.add(batch.records.len() as u64);
-                self.progress.current.append(&mut batch.ends);
+                self.progress.offsets.delivered(std::mem::take(&mut batch.ends));
                 self.requests.noted().retry_after = None;
                 if std::mem::take(&mut self.progress.is_held) { self.resume_consumer() } else { Ok(()) }
             }
@@ -236,8 +236,7 @@ impl SinkRunner {
         match rebalance {
             Rebalance::Assign(partitions) => {
                 let committed = self.consumer.take(&partitions).await.map_err(failed)?;
-                self.progress.committed.extend(committed.clone());
-                self.progress.current.extend(committed);
+                self.progress.offsets.assigned(&committed);
                 self.requests.noted().assignment.extend(partitions.iter().cloned());
                 if self.progress.is_paused || self.progress.pending.is_some() {
                     self.consumer.pause(&partitions).map_err(failed)?;
@@ -269,8 +268,7 @@ impl SinkRunner {
             noted.assignment.remove(partition);
             noted.paused.remove(partition);
             noted.seek.remove(partition);
-            self.progress.current.remove(partition);
-            self.progress.committed.remove(partition);
+            self.progress.offsets.closed(partition);
         }
         drop(noted);
         if let Some(batch) = &mut self.progress.pending {
@@ -285,9 +283,7 @@ impl SinkRunner {
 
     /// What the task says may be committed of `partitions`; `None` when it failed, and then it is rewound.
     async fn pre_commit(&mut self, partitions: Option<&[TopicPartition]>) -> Option<TopicOffsets> {
-        let wanted = |p: &TopicPartition| partitions.is_none_or(|some| some.contains(p));
-        let current: TopicOffsets =
-            self.progress.current.iter().filter(|(p, _)| wanted(p)).map(|(p, o)| (p.clone(), *o)).collect();
+        let current = self.progress.offsets.current(partitions);
         if current.is_empty() {
             return Some(TopicOffsets::new());
         }
@@ -297,7 +293,7 @@ impl SinkRunner {
                 for (partition, offset) in offsets {
                     match current.get(&partition) {
                         Some(end) if offset <= *end => {
-                            let is_new = self.progress.committed.get(&partition) != Some(&offset);
+                            let is_new = self.progress.offsets.is_new(&partition, offset);
                             safe.extend(is_new.then_some((partition, offset)));
                         }
                         Some(_) => tracing::warn!(
@@ -322,16 +318,15 @@ impl SinkRunner {
             Some(offsets) => {
                 self.metrics.commit_seq_no.fetch_add(1, Ordering::Relaxed);
                 self.consumer.commit_later(&offsets).map_err(failed)?;
-                self.progress.committed.extend(offsets);
+                self.progress.offsets.offered(offsets);
                 self.metrics.add_active(-self.metrics.active.load(Ordering::Relaxed));
                 self.metrics.commit_time.record_time(began.elapsed());
             }
             None => {
                 self.metrics.committed(began.elapsed(), false);
-                let committed = self.progress.committed.clone();
-                self.progress.current.extend(committed.clone());
                 self.progress.pending = None;
-                self.consumer.seek(&committed).await.map_err(failed)?;
+                let beginnings = self.progress.offsets.rewind();
+                self.consumer.seek(&beginnings).await.map_err(failed)?;
             }
         }
         Ok(())
@@ -339,6 +334,8 @@ impl SinkRunner {
 
     async fn commit_now(&mut self, partitions: &[TopicPartition]) {
         let began = Instant::now();
+        // Of commits that are still under way nobody would hear that they failed.
+        self.progress.offsets.offer_again();
         let Some(offsets) = self.pre_commit(Some(partitions)).await else { return };
         if offsets.is_empty() {
             return;
@@ -355,16 +352,19 @@ impl SinkRunner {
     }
 
     fn note_commits(&mut self) {
-        let (completed, failed) = self.consumer.commit_results();
-        for _ in 0..completed {
-            self.metrics.commits_completed.add(1);
-            self.metrics.commit_success.record(1.0);
-        }
-        if let Some(error) = failed {
-            tracing::warn!(task = %self.reporter.id, %error, "offsets were not committed");
-            self.metrics.commit_success.record(0.0);
-            // They are offered again with the next commit.
-            self.progress.committed.clear();
+        for result in self.consumer.commit_results() {
+            match result {
+                Ok(offsets) => {
+                    self.metrics.commits_completed.add(1);
+                    self.metrics.commit_success.record(1.0);
+                    self.progress.offsets.committed(offsets);
+                }
+                Err(error) => {
+                    tracing::warn!(task = %self.reporter.id, %error, "offsets were not committed");
+                    self.metrics.commit_success.record(0.0);
+                    self.progress.offsets.offer_again();
+                }
+            }
         }
     }
 
@@ -378,7 +378,7 @@ impl SinkRunner {
         };
         if !seek.is_empty() {
             self.consumer.seek(&seek).await.map_err(failed)?;
-            self.progress.current.extend(seek);
+            self.progress.offsets.sought(seek);
         }
         if let Some(paused) = pauses {
             self.consumer.pause(&paused.into_iter().collect::<Vec<_>>()).map_err(failed)?;
