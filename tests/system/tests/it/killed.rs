@@ -8,12 +8,15 @@ mod host;
 mod lab;
 mod state;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use testbed::wait;
 
-use crate::running::{self, INTERRUPTED, Signal, Steps, Subject, TERMINATED};
+use crate::running::{INTERRUPTED, Signal, Steps, Subject, TERMINATED, processes_with};
 use lab::Lab;
 use state::State;
 
@@ -68,11 +71,19 @@ async fn lab_comes_to_the_same_end_however_often_it_is_killed() -> Result<()> {
 async fn stopped_runs_end_in_order_and_say_where() -> Result<()> {
     let lab = Lab::new()?;
 
-    let mut run = lab.subject.start(&["plan"])?;
-    run.until(|line| line.starts_with("looking at")).await?;
+    // The look lasts until it is stopped.
+    let hang = Hang::new(&lab.subject)?;
+    let programs = lab.subject.folder().join("programs");
+    std::fs::create_dir(&programs)?;
+    std::os::unix::fs::symlink(&hang.script, programs.join("df"))?;
+    let path = format!("{}:/usr/bin:/bin", programs.display());
+    let run = lab.subject.with_variable("PATH", &path).start(&["plan"])?;
+    hang.until_it_runs().await?;
     run.signal(Signal::INT)?;
     let ended = run.end().await?;
-    ended.ensure(INTERRUPTED, &["stopped by Ctrl-C: nothing was changed", "go on with `provision plan"])?;
+    let words = ["looking at", "stopped by Ctrl-C: nothing was changed", "go on with `provision plan"];
+    ended.ensure(INTERRUPTED, &words)?;
+    hang.until_it_is_ended().await?;
     ensure!(!lab.state().exists(), "a plan has made something");
 
     // While a change is made: it comes to its end, and nothing else is begun.
@@ -125,22 +136,45 @@ async fn stopped_runs_end_in_order_and_say_where() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_command_that_hangs_does_not_outlive_a_stopped_run() -> Result<()> {
     let subject = Subject::new("", Vec::new())?;
-    let hang = subject.folder().join("hang");
-    std::os::unix::fs::symlink("/bin/sleep", &hang)?;
-    let password = format!("password: {{ command: [{}, \"3000\"] }}", hang.display());
+    let hang = Hang::new(&subject)?;
+    let password = format!("password: {{ command: [{}] }}", hang.script.display());
     let inventory = format!(
         "cluster: hangs\nhosts:\n  w1:\n    address: 192.0.2.1\n    ssh: {{ sudo: {{ {password} }} }}\n\
          kafka: {{ bootstrap: [\"broker.test:9092\"], security: PLAINTEXT }}\n"
     );
     std::fs::write(subject.inventory(), inventory)?;
     let run = subject.start(&["plan"])?;
-    let runs = async || Ok((!running::processes_with(&hang.display().to_string())?.is_empty()).then_some(()));
-    wait::until("the command runs", PATIENCE, runs, String::new).await?;
+    hang.until_it_runs().await?;
     run.signal(Signal::INT)?;
     run.end().await?.ensure(INTERRUPTED, &["nothing was changed"])?;
-    let gone = async || Ok(running::processes_with(&hang.display().to_string())?.is_empty().then_some(()));
-    wait::until("the command is ended", PATIENCE, gone, String::new).await?;
-    Ok(())
+    hang.until_it_is_ended().await
+}
+
+/// A program that does not end by itself.
+struct Hang {
+    script: PathBuf,
+    /// Its process, which no other test has.
+    process: String,
+}
+
+impl Hang {
+    fn new(subject: &Subject) -> Result<Self> {
+        let (script, sleep) = (subject.folder().join("hang"), subject.folder().join("sleep"));
+        std::os::unix::fs::symlink("/bin/sleep", &sleep)?;
+        std::fs::write(&script, format!("#!/bin/sh\nexec {} 3000\n", sleep.display()))?;
+        std::fs::set_permissions(&script, Permissions::from_mode(0o755))?;
+        Ok(Self { script, process: format!("{} 3000", sleep.display()) })
+    }
+
+    async fn until_it_runs(&self) -> Result<()> {
+        let runs = async || Ok((!processes_with(&self.process)?.is_empty()).then_some(()));
+        Ok(wait::until("the program hangs", PATIENCE, runs, String::new).await?)
+    }
+
+    async fn until_it_is_ended(&self) -> Result<()> {
+        let is_gone = async || Ok(processes_with(&self.process)?.is_empty().then_some(()));
+        Ok(wait::until("the program is ended", PATIENCE, is_gone, String::new).await?)
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "a failed test shows what the program said")]
