@@ -8,8 +8,6 @@ mod http;
 mod proxy;
 mod vendor;
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use testbed::docker::image::Debian;
 use testbed::docker::{Network, Reach};
@@ -17,11 +15,9 @@ use testbed::ssh_host::{HostSpec, SshHost};
 use testbed::wait;
 
 use crate::hosts::program::{Entry, Program};
+use crate::programs::RUN_LIMIT;
 use proxy::Proxy;
 use vendor::Vendor;
-
-/// Packages are installed on a machine that does other things as well.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 const PLAN: [&str; 3] = ["plan", "--only", "docker"];
 const APPLY: [&str; 4] = ["apply", "--yes", "--only", "docker"];
@@ -145,11 +141,11 @@ async fn docker_comes_through_a_proxy_to_a_data_root_of_its_own() -> Result<()> 
     let mut run = program.start(&APPLY)?;
     let is_asked =
         async || Ok((!host.exec("cat /run/cloud-init.asked || true").await?.is_empty()).then_some(()));
-    wait::until("cloud-init is asked", PATIENCE, is_asked, String::new).await?;
+    wait::until("cloud-init is asked", RUN_LIMIT, is_asked, String::new).await?;
     let packages = host.exec("dpkg-query -W docker.io 2>/dev/null || true").await?;
     ensure!(packages.is_empty(), "packages are installed while cloud-init works");
     host.exec("touch /run/cloud-init.done").await?;
-    let status = tokio::time::timeout(PATIENCE, run.wait()).await.context("the run does not end")??;
+    let status = tokio::time::timeout(RUN_LIMIT, run.wait()).await.context("the run does not end")??;
     ensure!(status.success(), "the run after cloud-init ended with {status}");
 
     let engine = host.exec("docker info --format '{{.DockerRootDir}} {{.HTTPProxy}}'").await?;

@@ -17,12 +17,11 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
 
+use crate::programs::RUN_LIMIT;
+
 /// Exit codes of a run that was told to stop.
 pub(crate) const INTERRUPTED: i32 = 130;
 pub(crate) const TERMINATED: i32 = 143;
-
-/// Longer than any run takes here; one that hangs ends the test with what it has said.
-const LIMIT: Duration = Duration::from_secs(300);
 
 /// The program with one inventory, in a folder of its own.
 pub(crate) struct Subject {
@@ -176,7 +175,7 @@ impl Ended {
 
 impl Run {
     async fn next(&mut self) -> Result<bool> {
-        let line = tokio::time::timeout(LIMIT, self.lines.next_line()).await;
+        let line = tokio::time::timeout(RUN_LIMIT, self.lines.next_line()).await;
         let line = line.with_context(|| format!("provision {} has stopped talking", self.words))??;
         let is_there = line.is_some();
         self.said.extend(line.map(|line| (self.began.elapsed(), line)));
@@ -217,7 +216,7 @@ impl Run {
 
     pub(crate) async fn end(mut self) -> Result<Ended> {
         while self.next().await? {}
-        let status = tokio::time::timeout(LIMIT, self.child.wait()).await;
+        let status = tokio::time::timeout(RUN_LIMIT, self.child.wait()).await;
         let status = status.with_context(|| format!("provision {} does not end", self.words))??;
         let ended = Ended { exit: status.code(), stdout: self.stdout.await??, lines: self.said };
         say(&format!("$ provision {}\n{}{}[{status}]", self.words, ended.said(), ended.stdout));

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
@@ -11,8 +10,7 @@ use testbed::built;
 use testbed::ssh_host::SshHost;
 use tokio::process::{Child, Command};
 
-/// Longer than any run takes here.
-const LIMIT: Duration = Duration::from_secs(180);
+use crate::programs::RUN_LIMIT;
 
 /// A host of the inventory.
 #[derive(Debug, Clone)]
@@ -137,8 +135,9 @@ impl Program {
     }
 
     pub(crate) async fn run(&self, words: &[&str]) -> Result<Run> {
-        let output = tokio::time::timeout(LIMIT, self.command(words).output()).await;
-        let output = output.with_context(|| format!("provision {words:?} takes longer than {LIMIT:?}"))??;
+        let output = tokio::time::timeout(RUN_LIMIT, self.command(words).output()).await;
+        let output =
+            output.with_context(|| format!("provision {words:?} takes longer than {RUN_LIMIT:?}"))??;
         let text = String::from_utf8(output.stderr)? + &String::from_utf8(output.stdout)?;
         let exit = output.status.code().with_context(|| output.status.to_string())?;
         say(&format!("$ provision {}\n{text}[exit {exit}]", words.join(" ")));
