@@ -245,7 +245,7 @@ impl Actor {
         }
         self.parts.stage.begin("starting connectors and tasks");
         for name in &work.connectors {
-            self.start_connector(name);
+            self.start_connector(name).await;
         }
         for id in &work.tasks {
             self.start_task(id);
@@ -270,11 +270,11 @@ impl Actor {
         });
     }
 
-    pub(super) fn start_connector(&mut self, name: &ConnectorName) {
+    pub(super) async fn start_connector(&mut self, name: &ConnectorName) {
         let found = self.parts.configs.look(|s| Some((s.config(name)?.clone(), s.target(name))));
         // Without a config it was deleted meanwhile, and the group is about to hear of it.
         if let Some((config, target)) = found {
-            self.parts.worker.start_connector(name, &config, target);
+            self.parts.worker.start_connector(name, &config, target).await;
         }
     }
 
@@ -328,7 +328,7 @@ impl Actor {
             if self.parts.worker.has_connector(&name) {
                 tracing::info!(connector = %name, "config has changed, restarting connector");
                 self.parts.worker.stop_connectors(std::slice::from_ref(&name), false).await;
-                self.start_connector(&name);
+                self.start_connector(&name).await;
             }
         }
         for (name, scope) in restarts {
@@ -352,7 +352,7 @@ impl Actor {
             self.parts.statuses.put_task(id, &self.restarting(task));
         }
         if restarts_connector {
-            self.start_connector(name);
+            self.start_connector(name).await;
         }
         for id in &tasks {
             self.start_task(id);

@@ -89,6 +89,15 @@ impl DistributedHerder {
         }
     }
 
+    /// For what any worker may write: whether this one is a member of the group, once that is known.
+    async fn must_be_member(&self) -> Result<(), HerderError> {
+        match tokio::time::timeout(REQUEST_TIMEOUT, self.session.decided()).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(HerderError::Conflict),
+            Err(_) => Err(HerderError::TimedOut { stage: self.stage.summary() }),
+        }
+    }
+
     async fn judged(&self, config: &RawConfig) -> Result<(), HerderError> {
         let judgement = self.validate(config).await?;
         if judgement.error_count() > 0 {
@@ -181,6 +190,7 @@ impl Herder for DistributedHerder {
         if !self.config.topic_tracking_reset {
             return Err(HerderError::Forbidden("Topic tracking reset is disabled."));
         }
+        self.must_be_member().await?;
         self.statuses.forget_topics(name);
         Ok(())
     }
@@ -232,6 +242,7 @@ impl Herder for DistributedHerder {
         if !self.look(|state| state.contains(name)).await? {
             return Err(HerderError::NotFound(format!("Unknown connector {name}")));
         }
+        self.must_be_member().await?;
         self.configs.put_target(name, target).await.map_err(HerderError::Store)
     }
 

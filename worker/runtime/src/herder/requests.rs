@@ -95,6 +95,11 @@ impl Actor {
         self.current.as_ref().and_then(|c| c.owners.as_ref()).ok_or(HerderError::NotLeader { leader_url })
     }
 
+    /// Of an instance that runs here. An owner that was replaced without having heard of it owns nothing.
+    fn must_own(&self) -> Result<(), HerderError> {
+        if self.parts.session.is_alive() { Ok(()) } else { Err(HerderError::Conflict) }
+    }
+
     fn must_know(&self, name: &ConnectorName) -> Result<(), HerderError> {
         match self.parts.configs.look(|s| s.contains(name)) {
             true => Ok(()),
@@ -141,8 +146,9 @@ impl Actor {
             return Err(HerderError::NotFound(format!("Unknown connector: {name}")));
         }
         if self.parts.worker.has_connector(name) {
+            self.must_own()?;
             self.parts.worker.stop_connectors(std::slice::from_ref(name), false).await;
-            self.start_connector(name);
+            self.start_connector(name).await;
             return Ok(());
         }
         let owner = self.must_lead()?.connectors.get(name).cloned();
@@ -157,6 +163,7 @@ impl Actor {
             return Err(HerderError::NotFound(format!("Unknown task: {id}")));
         }
         if self.parts.worker.has_task(id) {
+            self.must_own()?;
             self.parts.worker.stop_tasks(std::slice::from_ref(id), false).await;
             self.start_task(id);
             return Ok(());

@@ -95,12 +95,12 @@ impl ConnectorRunner {
                     }
                     Some(ConnectorCommand::Fail(error)) => {
                         has_failed = true;
-                        self.fail(&error);
+                        self.fail(&error).await;
                     }
                 },
                 Some(error) = raised.recv() => {
                     has_failed = true;
-                    self.fail(&error);
+                    self.fail(&error).await;
                 }
             }
         }
@@ -121,24 +121,24 @@ impl ConnectorRunner {
                 match started {
                     Ok(connector) => {
                         *instance = Some(connector);
-                        self.report(State::Running);
+                        self.report(State::Running).await;
                         // A herder that is gone needs no tasks.
                         let _ = self.events.send(WorkerEvent::TasksNeeded(self.reporter.id.clone()));
                     }
                     Err(error) => {
                         *has_failed = true;
-                        self.fail(&error);
+                        self.fail(&error).await;
                     }
                 }
             }
             TargetState::Started => {}
             TargetState::Paused => {
                 self.stop(instance).await;
-                self.report(State::Paused);
+                self.report(State::Paused).await;
             }
             TargetState::Stopped => {
                 self.stop(instance).await;
-                self.report(State::Stopped);
+                self.report(State::Stopped).await;
             }
         }
     }
@@ -178,16 +178,16 @@ impl ConnectorRunner {
         }
     }
 
-    fn report(&self, state: State) {
+    async fn report(&self, state: State) {
         tracing::info!(connector = %self.reporter.id, state = state.as_str(), "connector");
         self.registry.set_connector_state(&self.reporter.id, state);
-        self.reporter.report(state, None);
+        self.reporter.report(state, None).await;
     }
 
-    fn fail(&self, error: &ConnectError) {
+    async fn fail(&self, error: &ConnectError) {
         tracing::error!(connector = %self.reporter.id, error = error as &dyn std::error::Error, "connector failed");
         self.registry.set_connector_state(&self.reporter.id, State::Failed);
-        self.reporter.report(State::Failed, Some(error.java_trace()));
+        self.reporter.report(State::Failed, Some(error.java_trace())).await;
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::membership::session::Session;
 use crate::metrics::task::TaskMetrics;
 use crate::names::{ConnectorName, State, Status, TargetState, TaskId};
 use crate::storage::status_store::StatusStore;
@@ -25,27 +26,36 @@ pub(crate) struct Identity {
     pub(crate) generation: Arc<AtomicI32>,
 }
 
-/// Writes the statuses of one instance, until it is muted because it may run elsewhere already.
+/// Writes the statuses of one instance, as long as this worker is a member of its group, and until it is muted because
+/// the instance may run elsewhere already.
 #[derive(Clone)]
 pub(crate) struct Reporter<Id> {
     pub(crate) id: Id,
     store: StatusStore,
     identity: Identity,
+    session: Session,
     version: Option<String>,
     is_muted: Arc<AtomicBool>,
 }
 
 impl<Id> Reporter<Id> {
-    pub(crate) fn new(id: Id, store: StatusStore, identity: Identity, version: Option<String>) -> Self {
-        Self { id, store, identity, version, is_muted: Arc::default() }
+    pub(crate) fn new(
+        id: Id,
+        store: StatusStore,
+        identity: Identity,
+        session: Session,
+        version: Option<String>,
+    ) -> Self {
+        Self { id, store, identity, session, version, is_muted: Arc::default() }
     }
 
     pub(crate) fn mute(&self) {
         self.is_muted.store(true, Ordering::Release);
     }
 
-    fn status(&self, state: State, trace: Option<String>) -> Option<Status> {
-        if self.is_muted.load(Ordering::Acquire) {
+    /// None when it is not this worker's any more to say. Waits while that is not known.
+    async fn status(&self, state: State, trace: Option<String>) -> Option<Status> {
+        if !self.session.decided().await || self.is_muted.load(Ordering::Acquire) {
             return None;
         }
         Some(Status {
@@ -59,17 +69,17 @@ impl<Id> Reporter<Id> {
 }
 
 impl Reporter<ConnectorName> {
-    pub(crate) fn report(&self, state: State, trace: Option<String>) {
-        if let Some(status) = self.status(state, trace) {
+    pub(crate) async fn report(&self, state: State, trace: Option<String>) {
+        if let Some(status) = self.status(state, trace).await {
             self.store.put_connector(&self.id, &status);
         }
     }
 }
 
 impl Reporter<TaskId> {
-    pub(crate) fn report(&self, state: State, trace: Option<String>, metrics: &TaskMetrics) {
+    pub(crate) async fn report(&self, state: State, trace: Option<String>, metrics: &TaskMetrics) {
         metrics.set_state(state);
-        if let Some(status) = self.status(state, trace) {
+        if let Some(status) = self.status(state, trace).await {
             self.store.put_task(&self.id, &status);
         }
     }

@@ -111,7 +111,12 @@ impl Worker {
     }
 
     /// Starts a connector; what goes wrong is in its status. One that runs already is left alone.
-    pub(crate) fn start_connector(&mut self, name: &ConnectorName, raw: &RawConfig, target: TargetState) {
+    pub(crate) async fn start_connector(
+        &mut self,
+        name: &ConnectorName,
+        raw: &RawConfig,
+        target: TargetState,
+    ) {
         if self.connectors.contains_key(name) {
             return;
         }
@@ -122,6 +127,7 @@ impl Worker {
             name.clone(),
             self.around.status.clone(),
             self.around.identity.clone(),
+            self.around.session.clone(),
             version.clone(),
         );
         let prepared = found.map_err(|e| ConnectError::connect(e.to_string())).and_then(|plugin| {
@@ -133,7 +139,7 @@ impl Worker {
             Err(error) => {
                 tracing::error!(connector = %name, error = &error as &dyn std::error::Error, "connector failed to start");
                 self.around.registry.numbers().connector_startups.record(false);
-                reporter.report(State::Failed, Some(error.java_trace()));
+                reporter.report(State::Failed, Some(error.java_trace())).await;
                 return;
             }
         };
@@ -160,7 +166,7 @@ impl Worker {
         let after_panic = reporter.clone();
         let runner = self.around.runtime.spawn(async move {
             if AssertUnwindSafe(runner.run(inbox)).catch_unwind().await.is_err() {
-                after_panic.report(State::Failed, Some("connector panicked".to_owned()));
+                after_panic.report(State::Failed, Some("connector panicked".to_owned())).await;
             }
         });
         self.connectors.insert(name.clone(), RunningConnector { stop, target, commands, reporter, runner });
@@ -185,7 +191,7 @@ impl Worker {
                 running.reporter.mute();
                 runner.abort();
             } else if is_reported && session.is_alive() {
-                running.reporter.report(State::Unassigned, None);
+                running.reporter.report(State::Unassigned, None).await;
             }
         });
         join_all(stops).await;
@@ -254,6 +260,7 @@ impl Worker {
             id.clone(),
             self.around.status.clone(),
             self.around.identity.clone(),
+            self.around.session.clone(),
             found.as_ref().ok().map(|p| p.version.to_owned()),
         );
         let (target, watched) = watch::channel(order.target);
@@ -267,7 +274,6 @@ impl Worker {
             Ok(prepared) => {
                 tracing::info!(task = %id, "starting task");
                 let (reporter, metrics) = (reporter.clone(), metrics.clone());
-                let session = self.around.session.clone();
                 self.around.runtime.spawn(async move {
                     let result = AssertUnwindSafe(prepared.run()).catch_unwind().await;
                     let trace = match result {
@@ -281,16 +287,15 @@ impl Worker {
                             ConnectError::connect("task panicked").java_trace()
                         }
                     };
-                    // A failure after the worker was replaced is not the new owner's.
-                    if session.decided().await {
-                        reporter.report(State::Failed, Some(trace), &metrics);
-                    }
+                    reporter.report(State::Failed, Some(trace), &metrics).await;
                 })
             }
             Err(error) => {
                 tracing::error!(task = %id, error = &error as &dyn std::error::Error, "task failed to start");
-                reporter.report(State::Failed, Some(error.java_trace()), &metrics);
-                self.around.runtime.spawn(async {})
+                let (reporter, metrics) = (reporter.clone(), metrics.clone());
+                self.around.runtime.spawn(async move {
+                    reporter.report(State::Failed, Some(error.java_trace()), &metrics).await;
+                })
             }
         };
         self.tasks.insert(id, RunningTask { stop, target, reporter, metrics, runner });
@@ -378,7 +383,7 @@ impl Worker {
                 task.reporter.mute();
                 runner.abort();
             } else if is_reported && session.is_alive() {
-                task.reporter.report(State::Unassigned, None, &task.metrics);
+                task.reporter.report(State::Unassigned, None, &task.metrics).await;
             }
             registry.remove_task(id, &task.metrics);
         });

@@ -97,7 +97,7 @@ impl SinkRunner {
                 if reported.is_some() || !is_running {
                     self.set_paused(!is_running).await?;
                 }
-                self.reporter.report(state, None, &self.metrics);
+                self.reporter.report(state, None, &self.metrics).await;
                 reported = Some(state);
             }
             while let Some(rebalance) = self.consumer.announced() {

@@ -127,7 +127,7 @@ impl SourceRunner {
             let is_running = *self.controls.target.borrow_and_update() == TargetState::Started;
             let state = if is_running { State::Running } else { State::Paused };
             if reported != Some(state) {
-                self.reporter.report(state, None, &self.metrics);
+                self.reporter.report(state, None, &self.metrics).await;
                 reported = Some(state);
             }
             let began = Instant::now();
