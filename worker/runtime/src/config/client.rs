@@ -192,6 +192,8 @@ fn refused(config: &ClientConfig) -> Vec<Problem> {
         let found = if is_shown { format!(", found {value:?}") } else { String::new() };
         problems.push(Problem::new(java, format!("the Kafka client refuses it: {description}{found}")));
     }
+    // `ClientConfig` has no order of its own.
+    problems.sort_by(|one, other| one.property.cmp(&other.property));
     problems
 }
 
