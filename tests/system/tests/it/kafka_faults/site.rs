@@ -148,9 +148,12 @@ impl Site {
         self.command(words).arg("--json").output().unwrap()
     }
 
+    /// A run that is told to stop when it takes too long, and killed when that does not help: then it has another exit code.
     pub(super) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(programs::provision());
+        let mut command = Command::new("timeout");
         command
+            .args(["--kill-after=60", &programs::RUN_LIMIT.as_secs().to_string()])
+            .arg(programs::provision())
             .args(words)
             .args(["--inventory", "inventory.yml", "--certs", "certs"])
             .arg("--worker")
