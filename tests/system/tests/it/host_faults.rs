@@ -10,7 +10,7 @@ mod program;
 
 use std::time::Duration;
 
-/// How long anything may take that is waited for; machines are slow.
+/// How long anything but a run may take that is waited for; machines are slow.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[expect(clippy::print_stdout, reason = "a long table says where it is")]

@@ -12,6 +12,7 @@ use testbed::wait;
 use super::fault::Told;
 use super::ground::{BOOKWORM, Ground, TRIXIE};
 use super::leftovers::{Digest, ensure_whole};
+use super::program::{Run, Running};
 use super::{PATIENCE, say};
 use table::{FAULTS, Fault, Hit, Strike};
 
@@ -52,15 +53,19 @@ async fn installation(ground: &Ground) -> Result<()> {
     bookworm.exec(&format!("{PACKAGE}{KILLED_PACKAGE}")).await?;
     trixie.exec(&format!("{PACKAGE}{BUSY_PACKAGE}")).await?;
 
-    let run = program.start(&["--yes"])?;
-    let cut =
-        async { Ok(bookworm.exec(&format!("{CUT_AT}until_runs '[d]pkg.*--unpack'; cut")).await.map(drop)?) };
-    let release = async {
-        run.until_it_says("trixie: waiting for the package manager: dpkg, process ").await?;
-        anyhow::Ok(trixie.exec("touch /root/release").await.map(drop)?)
+    let mut run = program.start(&["--yes"])?;
+    let cut = strike(bookworm, Strike::Script("until_runs '[d]pkg.*--unpack'; cut"));
+    let rest = async {
+        let is_waiting = run.until_it_says("trixie: waiting for the package manager: dpkg, process ").await;
+        let released = trixie.exec("touch /root/release").await;
+        let run = end(ground, run).await;
+        is_waiting?;
+        released?;
+        run
     };
-    tokio::try_join!(cut, release)?;
-    let run = run.end().await?;
+    let (run, cut) = tokio::join!(rest, cut);
+    let run = run?;
+    cut?;
     ensure!(run.exit == 5, "ended with {}, not 5", run.exit);
     let told = Told {
         place: BOOKWORM,
@@ -109,9 +114,16 @@ END
 setsid dpkg -i /root/busy.deb >/dev/null 2>&1 &
 "#;
 
-/// `until_runs PATTERN` waits for a process; `cut` ends the SSH connections, and nothing else.
+/// `until_true WORDS` waits for a command to succeed, and `until_runs PATTERN` for a process, both as long as the run
+/// lasts; `cut` ends the SSH connections, and nothing else.
 const CUT_AT: &str = r#"
-until_runs() { until pgrep -f -- "$1" >/dev/null; do sleep 0.01; done; }
+until_true() {
+  until "$@" >/dev/null; do
+    [ ! -e /run/over ] || { echo 'the run has ended before its moment came' >&2; exit 1; }
+    sleep 0.01
+  done
+}
+until_runs() { until_true pgrep -f -- "$1"; }
 cut() { pkill -KILL -f '^sshd.*: ubuntu'; }
 "#;
 
@@ -123,7 +135,8 @@ tar -C / -chf - usr/bin/sleep lib64/ld-linux-x86-64.so.2 lib/x86_64-linux-gnu/li
 
 async fn judge(ground: &Ground, fault: &Fault, converged: &[Digest; 2]) -> Result<()> {
     for hit in &fault.hits {
-        ground.host(hit.host).exec(hit.make).await.with_context(|| format!("{}: make", hit.host))?;
+        let make = format!("rm -f /run/over\n{}", hit.make);
+        ground.host(hit.host).exec(&make).await.with_context(|| format!("{}: make", hit.host))?;
     }
     let before = ground.digests().await?;
     let run = ground.program.start(fault.words)?;
@@ -133,7 +146,7 @@ async fn judge(ground: &Ground, fault: &Fault, converged: &[Digest; 2]) -> Resul
     };
     let [first, second] = &fault.hits;
     let strikes = async { tokio::try_join!(strike(first), strike(second)) };
-    let (run, struck) = tokio::join!(run.end(), strikes);
+    let (run, struck) = tokio::join!(end(ground, run), strikes);
     let run = run?;
     struck?;
     ensure!(run.exit == fault.exit, "ended with {}, not {}", run.exit, fault.exit);
@@ -151,6 +164,16 @@ async fn judge(ground: &Ground, fault: &Fault, converged: &[Digest; 2]) -> Resul
         }
     }
     Ok(())
+}
+
+/// Waits for the end of the run, and lets nobody wait for its moment any longer.
+async fn end(ground: &Ground, run: Running) -> Result<Run> {
+    let run = run.end().await;
+    for (_, host) in ground.hosts() {
+        // A host that is without power by now was struck.
+        let _ = host.exec("touch /run/over").await;
+    }
+    run
 }
 
 /// Waits for the moment, and strikes.

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use testbed::{built, wait};
 use tokio::process::{Child, Command};
 
-use super::{PATIENCE, say};
+use super::say;
+use crate::programs::RUN_LIMIT;
 
 pub(super) struct Program {
     folder: TempDir,
@@ -99,16 +100,22 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Returns when the run has said `text`.
-    pub(super) async fn until_it_says(&self, text: &str) -> Result<()> {
+    /// Returns when the run has said `text`, which it has to before it ends.
+    pub(super) async fn until_it_says(&mut self, text: &str) -> Result<()> {
         let said = || fs::read_to_string(&self.said).unwrap_or_default();
-        let has_said = async || Ok(said().contains(text).then_some(()));
-        Ok(wait::until(&format!("it says {text:?}"), PATIENCE, has_said, said).await?)
+        let is_said = async || {
+            let has_ended = self.child.try_wait().is_ok_and(|status| status.is_some());
+            let is_said = said().contains(text);
+            Ok((is_said || has_ended).then_some(is_said))
+        };
+        let is_said = wait::until(&format!("it says {text:?}"), RUN_LIMIT, is_said, said).await?;
+        ensure!(is_said, "it ended and never said {text:?}:\n{}", said());
+        Ok(())
     }
 
     /// Waits for the end of the run, and shows all that it said if the test fails.
     pub(super) async fn end(mut self) -> Result<Run> {
-        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let status = tokio::time::timeout(RUN_LIMIT, self.child.wait()).await;
         let text = fs::read_to_string(&self.said)?;
         say(&format!("$ provision {}\n{text}", self.words));
         let status = status.with_context(|| format!("provision {} takes too long", self.words))??;

@@ -25,7 +25,7 @@ pub(super) struct Hit {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Strike {
     None,
-    /// Waits for its moment and strikes, as root on the host.
+    /// Waits for its moment, with `until_true` or `until_runs`, and strikes, as root on the host.
     Script(&'static str),
     /// Waits for its moment; then the host is gone, and comes back when the fault is undone.
     PowerLoss(&'static str),
@@ -69,7 +69,7 @@ pub(super) const FAULTS: &[Fault] = &[
 END
                     chmod 755 /usr/local/bin/docker"
                 ),
-                strike: Strike::Script("until [ -e /run/half ]; do sleep 0.1; done; cut; touch /run/cut"),
+                strike: Strike::Script("until_true [ -e /run/half ]; cut; touch /run/cut"),
                 undo: "rm /usr/local/bin/docker /run/half /run/cut",
                 cause: &["the connection was lost", "load the worker image"],
                 remedy: &["run it again"],
