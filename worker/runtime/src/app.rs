@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicI32;
 use std::time::Duration;
 
 use kafka_control::{Client, TcpDial};
+use rdkafka::producer::{FutureProducer, Producer, PurgeConfig};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -17,7 +18,7 @@ use crate::config::client::{self, ClientKind};
 use crate::config::listener::authority;
 use crate::config::security::SecurityError;
 use crate::herder::Herder;
-use crate::herder::actor::{Actor, HerderFailure, Inputs, Parts};
+use crate::herder::actor::{Actor, DiscardUnwritten, HerderFailure, Inputs, Parts};
 use crate::herder::distributed::DistributedHerder;
 use crate::herder::stage::StageCell;
 use crate::membership::assignor::Configured;
@@ -192,6 +193,7 @@ async fn work(beginning: Beginning, shutdown: CancellationToken) -> Result<(), A
         worker,
         member,
         session,
+        discard_unwritten: stores.discard_unwritten,
         publisher: Arc::new(RestPublisher),
         identity,
         advertised_url,
@@ -217,6 +219,8 @@ struct Stores {
     configs: ConfigStore,
     statuses: StatusStore,
     offsets: OffsetStore,
+    /// Of all three.
+    discard_unwritten: DiscardUnwritten,
 }
 
 impl Stores {
@@ -243,7 +247,7 @@ impl Stores {
         let mut producer = client::librdkafka(ClientKind::Producer, &settings).map_err(AppError::Clients)?;
         // A topic that somebody deleted must not come back as one of the brokers' making.
         producer.set("allow.auto.create.topics", "false");
-        let producer: rdkafka::producer::FutureProducer = producer.create().map_err(AppError::Producer)?;
+        let producer: FutureProducer = producer.create().map_err(AppError::Producer)?;
         let open = |topic: &str, partitions: i32, name: &str, fold: Arc<dyn Fold>| {
             let mut settings = client::own_settings(&config.properties);
             settings.insert("client.id".to_owned(), format!("{prefix}{name}"));
@@ -263,6 +267,10 @@ impl Stores {
             configs: ConfigStore::new(config_view, configs),
             statuses: StatusStore::new(status_view, statuses),
             offsets: OffsetStore::new(offset_view, offsets),
+            // The herder must not wait for the producer's threads, which may be waiting for a broker.
+            discard_unwritten: Box::new(move || {
+                producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
+            }),
         })
     }
 

@@ -46,6 +46,9 @@ pub(crate) trait TaskPublisher: Send + Sync + 'static {
     async fn publish(&self, leader_url: &str, name: &ConnectorName, tasks: &[RawConfig]);
 }
 
+/// Drops what was queued for the internal topics and is not acknowledged. Does not block.
+pub(crate) type DiscardUnwritten = Box<dyn Fn() + Send + Sync>;
+
 pub(crate) struct Parts {
     pub(crate) config: Arc<WorkerConfig>,
     pub(crate) configs: ConfigStore,
@@ -53,6 +56,7 @@ pub(crate) struct Parts {
     pub(crate) worker: Worker,
     pub(crate) member: MemberHandle,
     pub(crate) session: Session,
+    pub(crate) discard_unwritten: DiscardUnwritten,
     pub(crate) publisher: Arc<dyn TaskPublisher>,
     pub(crate) identity: Identity,
     pub(crate) advertised_url: String,
@@ -93,13 +97,15 @@ pub(crate) struct Actor {
     pub(super) parts: Parts,
     /// None while the group rebalances.
     pub(super) current: Option<Current>,
+    /// Since the last assignment the lease has not ended yet.
+    has_lease: bool,
     /// Task configs on their way to the leader.
     publishing: HashMap<ConnectorName, AbortHandle>,
 }
 
 impl Actor {
     pub(crate) fn new(parts: Parts) -> Self {
-        Self { parts, current: None, publishing: HashMap::new() }
+        Self { parts, current: None, has_lease: false, publishing: HashMap::new() }
     }
 
     /// Joins the group and works until shutdown. Everything is stopped when it returns.
@@ -121,6 +127,12 @@ impl Actor {
             tokio::select! {
                 biased;
                 () = inputs.shutdown.cancelled() => return Ok(()),
+                // Also while the group is being joined again: others may have taken it over, so what is queued here
+                // must not be written any more, however late Kafka can be reached.
+                () = self.parts.session.over(), if self.has_lease => {
+                    self.has_lease = false;
+                    (self.parts.discard_unwritten)();
+                }
                 event = inputs.group.recv() => match event {
                     Some((id, event)) if self.parts.member.is_current(id) => {
                         self.group_event(event, &inputs.shutdown).await?;
@@ -148,9 +160,8 @@ impl Actor {
             }
             GroupEvent::Lost => {
                 tracing::warn!("lost the group, stopping all work before joining again");
-                // Others may have taken it over: nothing that is said or queued here counts any more.
+                // Others may have taken it over: nothing that is said here counts any more.
                 self.parts.worker.mute();
-                self.parts.configs.discard_unwritten();
                 self.rejoin().await;
             }
             GroupEvent::Failed(source) => {
@@ -204,6 +215,7 @@ impl Actor {
 
     async fn assigned(&mut self, assigned: Assigned, shutdown: &CancellationToken) {
         let Assigned { generation, assignment, owners } = assigned;
+        self.has_lease = true;
         let is_leader = owners.is_some();
         tracing::info!(
             generation,

@@ -50,6 +50,19 @@ impl Session {
         !lease.is_over && self.expiry().is_some_and(|expiry| Instant::now() < expiry)
     }
 
+    /// Returns when the lease is over. Cancel-safe.
+    pub(crate) async fn over(&self) {
+        let mut lease = self.0.lease.subscribe();
+        while self.is_alive() {
+            let expiry = self.expiry().unwrap_or_else(Instant::now);
+            tokio::select! {
+                // The sender lives as long as this does.
+                _ = lease.changed() => {}
+                () = tokio::time::sleep_until(expiry) => {}
+            }
+        }
+    }
+
     /// When the group may go on without this worker, unless something is confirmed before; `None` before the first join.
     pub(crate) fn expiry(&self) -> Option<Instant> {
         Some(self.0.lease.borrow().confirmed? + self.0.timeout)
@@ -113,6 +126,26 @@ mod tests {
         assert!(!session.is_alive() && !session.decided().await);
         session.confirm(Instant::now());
         assert!(session.is_alive());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_hears_that_it_is_over() {
+        let session = Session::new(TIMEOUT);
+        session.over().await;
+        let began = Instant::now();
+        session.confirm(began);
+        let over = tokio::spawn({
+            let session = session.clone();
+            async move { session.over().await }
+        });
+        tokio::time::sleep(TIMEOUT / 2).await;
+        session.confirm(Instant::now());
+        over.await.unwrap();
+        assert_eq!(began.elapsed(), TIMEOUT * 3 / 2);
+        session.confirm(Instant::now());
+        session.end();
+        session.over().await;
+        assert_eq!(began.elapsed(), TIMEOUT * 3 / 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -78,11 +78,6 @@ impl ConfigStore {
         self.log.fault()
     }
 
-    /// Drops what was queued and is not acknowledged yet, in all three topics.
-    pub(crate) fn discard_unwritten(&self) {
-        self.log.discard_unwritten();
-    }
-
     /// Replays the topic; from then on changes are reported.
     pub(crate) async fn start(&self) -> Result<(), ConfigStoreError> {
         self.log.read_to_end().await?;

@@ -18,7 +18,7 @@ use kafka_control::{Client, OffsetSpec, TopicPartition};
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer, PurgeConfig};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -114,10 +114,6 @@ impl TopicLog for KafkaLog {
                 Err(_) => Err(LogError::Closed { topic }),
             }
         }))
-    }
-
-    fn discard_unwritten(&self) {
-        self.producer.purge(PurgeConfig::default().queue().inflight());
     }
 
     fn fault(&self) -> Option<LogError> {

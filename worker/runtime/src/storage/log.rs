@@ -30,10 +30,7 @@ pub(crate) trait TopicLog: Send + Sync {
     /// Queues a record now, in the order of calls; the answer tells when it is written.
     fn append(&self, key: &[u8], value: Option<&[u8]>) -> Result<Ack, LogError>;
 
-    /// Drops what was queued and is not acknowledged, in this log and those that share its producer.
-    fn discard_unwritten(&self);
-
-    /// Why this log is of no use any more; it stays so. Both other operations then fail with the same.
+    /// Why this log is of no use any more; it stays so. The other operations then fail with the same.
     fn fault(&self) -> Option<LogError>;
 }
 

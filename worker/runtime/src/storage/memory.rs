@@ -40,8 +40,6 @@ impl TopicLog for MemoryLog {
         Ok(Box::pin(async { Ok(()) }))
     }
 
-    fn discard_unwritten(&self) {}
-
     fn fault(&self) -> Option<LogError> {
         None
     }
