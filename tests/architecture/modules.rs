@@ -138,7 +138,8 @@ const PROVISION: Table = &[
 const WORKER: Table = &[
     ("app", &["config", "herder", "membership", "metrics", "names", "rest", "storage", "worker"]),
     ("build_info", &[]),
-    ("config", &[]),
+    ("causes", &[]),
+    ("config", &["causes"]),
     ("health_check", &["config", "rest::http_client"]),
     (
         "herder",
@@ -159,7 +160,7 @@ const WORKER: Table = &[
     ("metrics", &["names"]),
     ("names", &[]),
     ("plugins", &["config", "names"]),
-    ("rest", &["build_info", "config", "herder", "metrics", "names", "plugins"]),
+    ("rest", &["build_info", "causes", "config", "herder", "metrics", "names", "plugins"]),
     ("storage", &["config", "names"]),
     (
         "worker",

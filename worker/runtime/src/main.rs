@@ -4,6 +4,7 @@
 
 mod app;
 mod build_info;
+mod causes;
 mod config;
 mod health_check;
 mod herder;
@@ -25,6 +26,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use crate::causes::chain;
 use crate::config::properties::Properties;
 use crate::config::{ConfigErrors, Problem, WorkerConfig};
 use crate::plugins::converters;
@@ -116,7 +118,7 @@ fn distributed(file: &Path) -> ExitCode {
         }
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "worker failed");
-            tell(&with_causes(&error));
+            tell(&chain(&error));
             ExitCode::from(FAILED)
         }
     };
@@ -139,7 +141,7 @@ fn healthcheck(file: &Path) -> ExitCode {
     match checked {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(&with_causes(&error));
+            tell(&chain(&error));
             ExitCode::from(FAILED)
         }
     }
@@ -214,11 +216,6 @@ fn start_logging() {
         .with_writer(std::io::stderr)
         .with_ansi(is_terminal && std::env::var_os("NO_COLOR").is_none())
         .init();
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |e| e.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[expect(clippy::print_stderr, reason = "this is the edge")]

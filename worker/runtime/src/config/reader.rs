@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::causes::chain;
 use crate::config::keys::{self, Effect, KEYS, Kind, PREFIXES, Preset};
 use crate::config::listener::Listener;
 use crate::config::properties::Properties;
@@ -22,7 +23,7 @@ impl WorkerConfig {
     ) -> Result<Self, ConfigErrors> {
         let one = |property: &str, message: String| ConfigErrors(vec![Problem::new(property, message)]);
         let providers = ConfigProviders::from_properties(&properties, environment)
-            .map_err(|e| one("config.providers", with_cause(&e)))?;
+            .map_err(|e| one("config.providers", chain(&e)))?;
         let mut values = BTreeMap::new();
         let mut problems = Vec::new();
         for (key, raw) in properties.iter() {
@@ -30,7 +31,7 @@ impl WorkerConfig {
                 Ok(value) => {
                     values.insert(key.to_owned(), value);
                 }
-                Err(e) => problems.push(Problem::new(key, with_cause(&e))),
+                Err(e) => problems.push(Problem::new(key, chain(&e))),
             }
         }
         let mut reader = Reader { properties: Properties::from(values), problems };
@@ -45,13 +46,6 @@ impl WorkerConfig {
             }
             _ => Err(ConfigErrors(reader.problems)),
         }
-    }
-}
-
-fn with_cause(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }
 

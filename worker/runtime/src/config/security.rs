@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use kafka_control::{HostnameCheck, Identity, Sasl, Security, Tls, TlsSetupError, Trust};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::causes::chain;
 use crate::config::Problem;
 use crate::config::jaas::{self, LoginModule};
 
@@ -246,12 +247,6 @@ fn store_problem(store: &str, location: &str, error: &pki::StoreError) -> Proble
         _ => format!("ssl.{store}.location"),
     };
     Problem::new(property, format!("{location}: {}", chain(error)))
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |e| e.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

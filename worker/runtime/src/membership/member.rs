@@ -1,8 +1,8 @@
 //! The member itself: joins when told to, keeps the session alive, and reports what the group decides.
 //!
-//! It is one task. The herder sends [`Command`]s and receives [`GroupEvent`]s; between an event that ends an
-//! assignment and the next `Join` the member goes on sending heartbeats, so that the herder can stop its work in
-//! order. Every event names the join that it belongs to, so that a word about an earlier one is known as such.
+//! It is one task. The herder sends [`Command`]s and receives [`GroupEvent`]s; between `Rebalance` and the next `Join`
+//! the member goes on sending heartbeats, so that the herder can stop its work in order. Every event names the join that
+//! it belongs to, so that a word about an earlier one is known as such.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;

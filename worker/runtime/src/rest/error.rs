@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 
+use crate::causes::chain;
 use crate::herder::HerderError;
 use crate::plugins::validate::JudgeError;
 
@@ -79,14 +80,9 @@ impl From<HerderError> for RestError {
         }
         let message = match &error {
             // What happened to Kafka is what the user has to hear.
-            HerderError::Store(source) => format!("{error}: {}", with_causes(source)),
+            HerderError::Store(source) => format!("{error}: {}", chain(source)),
             _ => error.to_string(),
         };
         Self::new(status, message)
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |e| e.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
