@@ -24,7 +24,7 @@ fn a_quick_look_measures_both_workers_and_writes_the_page() {
         note,
         "<!-- begin worker -->",
         "<!-- begin worker/files -->",
-        "| source, rows/s, first million | ",
+        "| source, rows/s from the POST on, first million | ",
         "JVM, defaults: ",
         "| sink, processor time, later million | ",
     ] {
