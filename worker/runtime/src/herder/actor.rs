@@ -18,13 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::WorkerConfig;
 use crate::herder::requests::Request;
-use crate::herder::restart_plan;
+use crate::herder::restart::impact;
 use crate::herder::stage::StageCell;
 use crate::herder::{ConnectorKind, ConnectorStatus, RestartScope, task_configs};
 use crate::membership::member::{Assigned, GroupEvent, JoinId, MemberHandle, Owners};
 use crate::membership::session::Session;
 use crate::metrics::group::GroupMetrics;
-use crate::names::{ConnectorName, RawConfig, State, Status, TaskId};
+use crate::names::{ConnectorName, RawConfig, TaskId};
 use crate::plugins::connector_config::ConnectorSettings;
 use crate::storage::cluster_state::Change;
 use crate::storage::config_store::ConfigStore;
@@ -348,39 +348,6 @@ impl Actor {
         }
     }
 
-    /// Restarts those of the selected instances that run here.
-    async fn restart_here(&mut self, name: &ConnectorName, scope: RestartScope) {
-        let Some(status) = self.status(name) else { return };
-        let plan = restart_plan::plan(&status, scope);
-        let restarts_connector = plan.restarts_connector && self.parts.worker.has_connector(name);
-        let tasks: Vec<_> = plan.tasks.into_iter().filter(|id| self.parts.worker.has_task(id)).collect();
-        tracing::info!(connector = %name, restarts_connector, tasks = tasks.len(), "restart was asked for");
-        if restarts_connector {
-            self.parts.worker.stop_connectors(std::slice::from_ref(name), false).await;
-            self.parts.statuses.put_connector(name, &self.restarting(&status.connector));
-        }
-        self.parts.worker.stop_tasks(&tasks, false).await;
-        for (id, task) in status.tasks.iter().filter(|(id, _)| tasks.contains(id)) {
-            self.parts.statuses.put_task(id, &self.restarting(task));
-        }
-        if restarts_connector {
-            self.start_connector(name).await;
-        }
-        for id in &tasks {
-            self.start_task(id);
-        }
-    }
-
-    fn restarting(&self, status: &Status) -> Status {
-        Status {
-            state: State::Restarting,
-            trace: None,
-            worker_id: self.parts.identity.worker_id.clone(),
-            generation: self.parts.identity.generation.load(Ordering::Acquire),
-            version: status.version.clone(),
-        }
-    }
-
     /// None when nothing was ever reported.
     pub(super) fn status(&self, name: &ConnectorName) -> Option<ConnectorStatus> {
         let connector = self.parts.statuses.connector(name)?;
@@ -450,15 +417,5 @@ impl Actor {
         if let Some(old) = self.publishing.insert(name, publishing.abort_handle()) {
             old.abort();
         }
-    }
-}
-
-/// Of two restarts of one connector the one that does more is done.
-fn impact(scope: RestartScope) -> u8 {
-    match (scope.only_failed, scope.include_tasks) {
-        (true, false) => 0,
-        (true, true) => 1,
-        (false, false) => 2,
-        (false, true) => 3,
     }
 }

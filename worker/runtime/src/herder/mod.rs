@@ -6,6 +6,7 @@
 pub(crate) mod actor;
 pub(crate) mod distributed;
 pub(crate) mod requests;
+mod restart;
 pub(crate) mod restart_plan;
 pub(crate) mod stage;
 pub(crate) mod task_configs;
