@@ -113,6 +113,11 @@ pub(crate) fn librdkafka(
             config.set("queued.min.messages", "20000");
             // A task that has caught up with so little must not wait a second, the default, for more.
             config.set("fetch.queue.backoff.ms", "5");
+            // When the broker dies that a joining consumer has asked about its topics, librdkafka asks that one again
+            // a few times and then waits for the next periodic refresh, which by default is five minutes away.
+            config.set("topic.metadata.refresh.interval.ms", "10000");
+            // By default three times that.
+            config.set("metadata.max.age.ms", "900000");
         }
     }
     config.set("log.connection.close", "false");
