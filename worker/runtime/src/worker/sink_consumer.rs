@@ -17,12 +17,15 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::config::Problem;
 use crate::config::client::{self, ClientKind};
 
-/// For questions to the group's coordinator.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// For questions to the group's coordinator: as long as JVM consumers ask.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Before asking again while the coordinator moves.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// What the group wants of the task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,22 +166,29 @@ impl SinkConsumer {
     pub(crate) async fn take(&self, new: &[TopicPartition]) -> Result<TopicOffsets, ConsumerError> {
         let consumer = self.inner().clone();
         let list = self.list(new.iter().map(|p| (p, Offset::Invalid)))?;
-        let asked = list.clone();
-        let committed = tokio::task::spawn_blocking({
-            let consumer = consumer.clone();
-            move || consumer.committed_offsets(asked, TIMEOUT)
-        })
-        .await;
-        let committed = match committed {
-            Ok(result) => result.map_err(ConsumerError::Committed)?,
-            Err(_) => return Err(ConsumerError::Committed(KafkaError::Canceled)),
-        };
+        let committed = self.committed(&list).await.map_err(ConsumerError::Committed)?;
         let taken = match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&list),
             _ => consumer.assign(&list),
         };
         taken.map_err(ConsumerError::Rebalance)?;
         Ok(offsets(&committed))
+    }
+
+    async fn committed(&self, list: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            let (consumer, asked) = (self.inner().clone(), list.clone());
+            let left = deadline.saturating_duration_since(Instant::now());
+            let answer = tokio::task::spawn_blocking(move || consumer.committed_offsets(asked, left)).await;
+            match answer {
+                Ok(Err(error)) if is_coordinator_moving(&error) && Instant::now() < deadline => {
+                    tokio::time::sleep(RETRY).await;
+                }
+                Ok(answer) => return answer,
+                Err(_) => return Err(KafkaError::Canceled),
+            }
+        }
     }
 
     pub(crate) fn give_up(&self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
@@ -243,6 +253,15 @@ impl SinkConsumer {
     }
 }
 
+/// When its broker goes away, the coordinator of a group is for some seconds nobody, or one that has to learn first.
+fn is_coordinator_moving(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
+    matches!(
+        error.rdkafka_error_code(),
+        Some(NotCoordinator | CoordinatorNotAvailable | CoordinatorLoadInProgress)
+    )
+}
+
 /// Whether an error of the consumer passes by itself.
 pub(crate) fn is_passing(error: &KafkaError) -> bool {
     match error {
@@ -268,5 +287,32 @@ impl Drop for SinkConsumer {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn_blocking(move || drop(consumer));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::RDKafkaApiKey;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn partitions_are_taken_while_the_coordinator_moves() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("lines", 1, 1).unwrap();
+        cluster.request_errors(
+            RDKafkaApiKey::OffsetFetch,
+            &[
+                RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+                RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+                RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+            ],
+        );
+        let settings = [("bootstrap.servers", cluster.bootstrap_servers()), ("group.id", "g".to_owned())];
+        let settings = settings.map(|(key, value)| (key.to_owned(), value)).into();
+        let consumer = SinkConsumer::open(&settings, &["^others"]).unwrap();
+        let partition = TopicPartition { topic: "lines".into(), partition: 0 };
+        assert_eq!(consumer.take(&[partition]).await.unwrap(), TopicOffsets::new());
     }
 }
