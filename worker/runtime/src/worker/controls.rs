@@ -53,9 +53,13 @@ impl<Id> Reporter<Id> {
         self.is_muted.store(true, Ordering::Release);
     }
 
-    /// None when it is not this worker's any more to say. Waits while that is not known.
+    /// Whether it is still this worker's to say anything. Waits while that is not known.
+    async fn may_speak(&self) -> bool {
+        self.session.decided().await && !self.is_muted.load(Ordering::Acquire)
+    }
+
     async fn status(&self, state: State, trace: Option<String>) -> Option<Status> {
-        if !self.session.decided().await || self.is_muted.load(Ordering::Acquire) {
+        if !self.may_speak().await {
             return None;
         }
         Some(Status {
@@ -84,9 +88,54 @@ impl Reporter<TaskId> {
         }
     }
 
-    pub(crate) fn uses_topic(&self, topic: &str, now_ms: i64) {
-        if !self.is_muted.load(Ordering::Acquire) {
+    pub(crate) async fn uses_topic(&self, topic: &str, now_ms: i64) {
+        if self.may_speak().await {
             self.store.put_topic(topic, &self.id, now_ms);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::metrics::task::TaskKind;
+    use crate::storage::memory::MemoryLog;
+    use crate::storage::status_store::StatusView;
+
+    /// Every report that a runner makes is nothing that a worker may say whom the group has replaced.
+    #[tokio::test(start_paused = true)]
+    async fn replaced_worker_says_nothing() {
+        let view = Arc::<StatusView>::default();
+        let log = MemoryLog::open(Vec::new(), view.clone());
+        let session = Session::new(Duration::from_secs(10));
+        let identity = Identity { worker_id: "w:1".to_owned(), generation: Arc::new(AtomicI32::new(1)) };
+        let reporter = Reporter::new(
+            TaskId::new("c", 0),
+            StatusStore::new(view, log.clone()),
+            identity,
+            session.clone(),
+            None,
+        );
+        session.confirm(Instant::now());
+        reporter.uses_topic("before", 0).await;
+        assert_eq!(log.records().len(), 1);
+        // Thawed after its time: the coordinator has not said anything yet.
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let metrics = TaskMetrics::new(TaskKind::Source);
+        let reports = async {
+            reporter.uses_topic("after", 0).await;
+            reporter.report(State::Running, None, &metrics).await;
+        };
+        let coordinator = async {
+            tokio::task::yield_now().await;
+            assert_eq!(log.records().len(), 1);
+            session.end();
+        };
+        tokio::join!(reports, coordinator);
+        assert_eq!(log.records().len(), 1);
     }
 }

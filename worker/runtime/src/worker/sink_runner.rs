@@ -142,7 +142,7 @@ impl SinkRunner {
                 }
                 Next::Consumed(mut raw) => {
                     let failure = raw.failure.take();
-                    let batch = self.decode(raw)?;
+                    let batch = self.decode(raw).await?;
                     self.deliver(batch).await?;
                     if let Some(error) = failure {
                         self.judge(error)?;
@@ -164,7 +164,7 @@ impl SinkRunner {
         Ok(())
     }
 
-    fn decode(&mut self, raw: RawBatch) -> Result<Batch, ConnectError> {
+    async fn decode(&mut self, raw: RawBatch) -> Result<Batch, ConnectError> {
         let bytes = raw.bytes.freeze();
         self.metrics.taken.add(raw.records.len() as u64);
         self.metrics.batch_size.record(raw.records.len() as f64);
@@ -196,7 +196,7 @@ impl SinkRunner {
             for partition in ends.keys() {
                 if self.progress.topics.insert(partition.topic.clone()) {
                     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                    self.reporter.uses_topic(&partition.topic, now.as_millis() as i64);
+                    self.reporter.uses_topic(&partition.topic, now.as_millis() as i64).await;
                 }
             }
         }

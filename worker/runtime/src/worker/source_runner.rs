@@ -187,7 +187,7 @@ impl SourceRunner {
         }
         if self.tracks_topics && !self.progress.topics.contains(&batch.topic) {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.reporter.uses_topic(&batch.topic, now.as_millis() as i64);
+            self.reporter.uses_topic(&batch.topic, now.as_millis() as i64).await;
             self.progress.topics.insert(batch.topic.clone());
         }
         if self.progress.wants_commit_record {
