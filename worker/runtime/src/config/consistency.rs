@@ -1,41 +1,49 @@
-//! What properties must be to each other, once each of them can be read by itself.
+//! What properties must be to each other, as far as each of them can be read by itself.
 
+use std::time::Duration;
+
+use crate::config::Problem;
 use crate::config::client::{self, ClientKind};
 use crate::config::listener::{Listener, authority};
-use crate::config::{Problem, WorkerConfig};
+use crate::config::properties::Properties;
 
 /// Kafka's limit for the name of a topic.
 const LONGEST_TOPIC: usize = 249;
 
-pub(crate) fn problems(config: &WorkerConfig) -> Vec<Problem> {
+/// What could be read.
+pub(crate) struct Facts<'a> {
+    /// Heartbeat interval and session timeout.
+    pub(crate) timeouts: Option<(Duration, Duration)>,
+    /// Properties and the topics they name.
+    pub(crate) internal_topics: &'a [(&'static str, String)],
+    pub(crate) listeners: &'a [Listener],
+    pub(crate) metrics_listener: Option<&'a Listener>,
+    pub(crate) properties: &'a Properties,
+}
+
+pub(crate) fn problems(facts: &Facts<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let membership = &config.membership;
-    if membership.heartbeat_interval >= membership.session_timeout {
-        problems.push(Problem::new(
-            "heartbeat.interval.ms",
-            format!(
-                "{} must be lower than session.timeout.ms, which is {}",
-                membership.heartbeat_interval.as_millis(),
-                membership.session_timeout.as_millis()
-            ),
-        ));
+    if let Some((heartbeat, session)) = facts.timeouts
+        && heartbeat >= session
+    {
+        let message = format!(
+            "{} must be lower than session.timeout.ms, which is {}",
+            heartbeat.as_millis(),
+            session.as_millis()
+        );
+        problems.push(Problem::new("heartbeat.interval.ms", message));
     }
-    problems.extend(internal_topics(config));
-    problems.extend(listeners(config));
+    problems.extend(internal_topics(facts.internal_topics));
+    problems.extend(listeners(facts));
     // Each of these settings means the same to producers and consumers.
-    problems.extend(client::problems(ClientKind::Producer, "", &client::own_settings(&config.properties)));
+    problems.extend(client::problems(ClientKind::Producer, "", &client::own_settings(facts.properties)));
     for (kind, prefix) in [(ClientKind::Producer, "producer."), (ClientKind::Consumer, "consumer.")] {
-        problems.extend(client::problems(kind, prefix, &config.properties.with_prefix(prefix)));
+        problems.extend(client::problems(kind, prefix, &facts.properties.with_prefix(prefix)));
     }
     problems
 }
 
-fn internal_topics(config: &WorkerConfig) -> Vec<Problem> {
-    let topics = [
-        ("config.storage.topic", &config.config_topic.name),
-        ("offset.storage.topic", &config.offset_topic.name),
-        ("status.storage.topic", &config.status_topic.name),
-    ];
+fn internal_topics(topics: &[(&'static str, String)]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (at, (property, name)) in topics.iter().enumerate() {
         let is_legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
@@ -55,9 +63,9 @@ fn internal_topics(config: &WorkerConfig) -> Vec<Problem> {
 }
 
 /// Sockets that cannot all be opened.
-fn listeners(config: &WorkerConfig) -> Vec<Problem> {
-    let of_rest = config.rest.listeners.iter().map(|listener| ("listeners", listener));
-    let of_metrics = config.metrics_listener.iter().map(|listener| ("metrics.listener", listener));
+fn listeners(facts: &Facts<'_>) -> Vec<Problem> {
+    let of_rest = facts.listeners.iter().map(|listener| ("listeners", listener));
+    let of_metrics = facts.metrics_listener.iter().map(|listener| ("metrics.listener", *listener));
     let all: Vec<(&str, &Listener)> = of_rest.chain(of_metrics).collect();
     let mut problems = Vec::new();
     for (at, (property, listener)) in all.iter().enumerate() {
@@ -106,6 +114,10 @@ mod tests {
         check(
             "producer.acks=maybe\nconsumer.interceptor.classes=X",
             &["producer.acks", "consumer.interceptor.classes"],
+        );
+        check(
+            "group.id=\nsession.timeout.ms=soon\nclient.id=${file:/none:k}\nstatus.storage.topic=c\nproducer.acks=maybe",
+            &["group.id", "session.timeout.ms", "status.storage.topic", "producer.acks"],
         );
         check("consumer.security.protocol=SASL_SSL", &["consumer.sasl.jaas.config"]);
         check(

@@ -35,11 +35,7 @@ impl WorkerConfig {
             }
         }
         let mut reader = Reader { properties: Properties::from(values), problems };
-        let config = reader.read(providers);
-        if let Some(config) = &config {
-            reader.problems.extend(consistency::problems(config));
-        }
-        match config {
+        match reader.read(providers) {
             Some(config) if reader.problems.is_empty() => {
                 warn_about(&config.properties);
                 Ok(config)
@@ -80,7 +76,7 @@ impl Reader {
     fn read(&mut self, providers: ConfigProviders) -> Option<WorkerConfig> {
         for key in KEYS.iter().filter(|k| k.effect == Effect::Used) {
             if let Err(problem) = self.check(key) {
-                self.problems.push(problem);
+                self.add(problem);
             }
         }
         let bootstrap = self.bootstrap();
@@ -94,7 +90,7 @@ impl Reader {
         self.refuse_what_is_not_there();
         let listeners: Vec<Listener> =
             self.list("listeners").iter().filter_map(|text| self.listener("listeners", text)).collect();
-        if listeners.is_empty() && self.problems.is_empty() {
+        if self.list("listeners").is_empty() {
             self.problems.push(Problem::new("listeners", "at least one listener is needed"));
         }
         let metrics_listener = match self.text("metrics.listener") {
@@ -110,6 +106,7 @@ impl Reader {
             self.internal_topic("offset", None),
             self.internal_topic("status", None),
         ];
+        self.hold_together(&internal_topics, &listeners, metrics_listener.as_ref());
         if !self.problems.is_empty() {
             return None;
         }
@@ -148,6 +145,41 @@ impl Reader {
             providers,
             properties: self.properties.clone(),
         })
+    }
+
+    /// A property that is wrong already needs no second problem.
+    fn add(&mut self, problem: Problem) {
+        if !self.is_wrong(&problem.property) {
+            self.problems.push(problem);
+        }
+    }
+
+    fn is_wrong(&self, property: &str) -> bool {
+        self.problems.iter().any(|problem| problem.property == property)
+    }
+
+    /// Adds what is wrong between properties, also when some cannot be read.
+    fn hold_together(
+        &mut self,
+        internal_topics: &[InternalTopic; 3],
+        listeners: &[Listener],
+        metrics_listener: Option<&Listener>,
+    ) {
+        let [heartbeat, session] = ["heartbeat.interval.ms", "session.timeout.ms"]
+            .map(|property| (!self.is_wrong(property)).then(|| self.millis(property)));
+        let properties = ["config.storage.topic", "offset.storage.topic", "status.storage.topic"];
+        let topics = properties.into_iter().zip(internal_topics.iter().map(|topic| topic.name.clone()));
+        let topics: Vec<_> = topics.filter(|(property, _)| !self.is_wrong(property)).collect();
+        let found = consistency::problems(&consistency::Facts {
+            timeouts: heartbeat.zip(session),
+            internal_topics: &topics,
+            listeners,
+            metrics_listener,
+            properties: &self.properties,
+        });
+        // One property may bear several of these.
+        let known: Vec<_> = self.problems.iter().map(|problem| problem.property.clone()).collect();
+        self.problems.extend(found.into_iter().filter(|problem| !known.contains(&problem.property)));
     }
 
     /// Whether the text of a property can be read as its kind says.
