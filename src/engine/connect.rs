@@ -193,8 +193,8 @@ impl Questions {
     /// Asks for the marker in `root`, a word of the shell, and for the route.
     fn script(&self, root: &str) -> String {
         let marker = format!(
-            "if marker=$(cat {root}/marker 2>&1); then echo \"marker=$marker\"; else\n\
-             case $marker in *'No such file'*|*'Not a directory'*) ;; *) echo marker_hidden=yes ;; esac; fi\n"
+            "if {{ read -r marker <{root}/marker; }} 2>/dev/null || marker=$(cat {root}/marker 2>&1); then\n\
+             echo \"marker=$marker\"; else case $marker in *'No such file'*|*'Not a directory'*) ;; *) echo marker_hidden=yes ;; esac; fi\n"
         );
         let route = self.broker.as_ref().map(|broker| {
             format!(

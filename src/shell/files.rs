@@ -132,63 +132,108 @@ pub(crate) fn states<'a>(title: &str, paths: impl IntoIterator<Item = &'a str>) 
     Command::look(title, states_script(paths))
 }
 
-/// The script of [`states`], for checks that look at more than files.
+/// The script of [`states`], for checks that look at more than files. Few programs, for it runs on every host in every run.
 pub(crate) fn states_script<'a>(paths: impl IntoIterator<Item = &'a str>) -> String {
     let paths: Vec<String> = paths.into_iter().map(quote).collect();
     if paths.is_empty() {
         return String::new();
     }
-    format!(
-        "for path in {}; do\n\
-         if [ -L \"$path\" ] || [ -e \"$path\" ]; then\n\
-         kind=other; sum=-\n\
-         if [ ! -L \"$path\" ]; then\n\
-         if [ -d \"$path\" ]; then kind=directory\n\
-         elif [ -f \"$path\" ]; then kind=file; sum=$(sha256sum < \"$path\") || exit 1; fi\n\
-         fi\n\
-         echo \"path=$(stat -c '%a %u %g' -- \"$path\") $kind ${{sum%% *}} $path\"\n\
-         fi\n\
-         done\n",
-        paths.join(" ")
-    )
+    format!("{STATES}states {}\n", paths.join(" "))
 }
 
-/// Reads the `path=` lines of [`states`]; paths that are absent on the host are absent here.
+/// A link is looked at itself, and only files proper are read.
+const STATES: &str = r#"
+states() {
+  for path do shift; if [ -L "$path" ] || [ -e "$path" ]; then set -- "$@" "$path"; fi; done
+  [ $# = 0 ] || stat -c 'path=%f %u %g %n' -- "$@" || exit 1
+  for path do shift; if [ ! -L "$path" ] && [ -f "$path" ]; then set -- "$@" "$path"; fi; done
+  [ $# = 0 ] || sha256sum -- "$@" || exit 1
+}
+"#;
+
+/// Reads what [`states`] has said; paths that are absent on the host are absent here.
 pub(crate) fn parse_states(answer: &str) -> BTreeMap<String, FileState> {
-    answer.lines().filter_map(|line| line.strip_prefix("path=")).filter_map(parse_state).collect()
+    let digests: BTreeMap<String, &str> = answer.lines().filter_map(parse_digest).collect();
+    let read = |line: &str| parse_state(line.strip_prefix("path=")?, &digests);
+    answer.lines().filter_map(read).collect()
 }
 
-fn parse_state(line: &str) -> Option<(String, FileState)> {
-    let mut words = line.splitn(6, ' ');
-    let access = Access {
-        mode: u32::from_str_radix(words.next()?, 8).ok()?,
-        uid: words.next()?.parse().ok()?,
-        gid: words.next()?.parse().ok()?,
-    };
-    let kind = words.next()?;
-    let digest = words.next()?.to_owned();
-    let kind = match kind {
-        "directory" => FileKind::Directory,
-        "file" => FileKind::File { digest },
+fn parse_state(line: &str, digests: &BTreeMap<String, &str>) -> Option<(String, FileState)> {
+    let mut words = line.splitn(4, ' ');
+    let mode = u32::from_str_radix(words.next()?, 16).ok()?;
+    let access =
+        Access { mode: mode & 0o7777, uid: words.next()?.parse().ok()?, gid: words.next()?.parse().ok()? };
+    let path = words.next()?;
+    let kind = match mode & FORMAT {
+        FORMAT_DIRECTORY => FileKind::Directory,
+        // One without a digest came into being between the two programs.
+        FORMAT_FILE => FileKind::File { digest: (*digests.get(path)?).to_owned() },
         _ => FileKind::Other,
     };
-    Some((words.next()?.to_owned(), FileState { access, kind }))
+    Some((path.to_owned(), FileState { access, kind }))
+}
+
+/// What `st_mode` says beside the permissions, see inode(7).
+const FORMAT: u32 = 0o170_000;
+const FORMAT_DIRECTORY: u32 = 0o040_000;
+const FORMAT_FILE: u32 = 0o100_000;
+
+/// Reads a line of `sha256sum`: digest, space, space or asterisk, path. A path with backslashes is written with each of
+/// them doubled, and with one before the digest.
+fn parse_digest(line: &str) -> Option<(String, &str)> {
+    let (line, is_escaped) = match line.strip_prefix('\\') {
+        Some(line) => (line, true),
+        None => (line, false),
+    };
+    let (digest, path) = line.split_at_checked(2 * Sha256::output_size())?;
+    let path = path.strip_prefix(' ')?.strip_prefix([' ', '*'])?;
+    let path = if is_escaped { path.replace(r"\\", r"\") } else { path.to_owned() };
+    digest.bytes().all(|byte| byte.is_ascii_hexdigit()).then_some((path, digest))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
     use super::*;
 
+    /// What a real shell says of these paths.
+    fn look(paths: &[&str]) -> std::process::Output {
+        let script = states_script(paths.iter().copied());
+        std::process::Command::new("sh").arg("-c").arg(script).output().unwrap()
+    }
+
     #[test]
-    fn states_are_read() {
-        let answer =
-            "path=640 0 65532 file abc /etc/a b\npath=755 0 0 directory - /etc\npath=777 0 0 other - /l\n";
-        let states = parse_states(answer);
-        let file = FileState {
-            access: Access { mode: 0o640, uid: 0, gid: 65532 },
-            kind: FileKind::File { digest: "abc".to_owned() },
-        };
-        assert_eq!(states["/etc/a b"], file);
-        assert_eq!((&states["/etc"].kind, &states["/l"].kind), (&FileKind::Directory, &FileKind::Other));
+    fn states_are_seen_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let (file, odd, link, pipe) = (at("a b"), at("it's \\ odd"), at("link"), at("pipe"));
+        std::fs::write(&file, "x").unwrap();
+        std::fs::write(&odd, "").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o4640)).unwrap();
+        std::fs::set_permissions(&odd, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let here = folder.path().display().to_string();
+        std::fs::set_permissions(&here, std::fs::Permissions::from_mode(0o750)).unwrap();
+
+        let output = look(&[&here, &file, &at("absent"), &odd, &link, &pipe]);
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        let states = parse_states(&String::from_utf8(output.stdout).unwrap());
+        assert_eq!(states.keys().collect::<Vec<_>>(), [&here, &file, &odd, &link, &pipe]);
+        let owner = std::fs::metadata(&file).unwrap();
+        let access = |mode| Access { mode, uid: owner.uid(), gid: owner.gid() };
+        assert_eq!(states[&here], FileState { access: access(0o750), kind: FileKind::Directory });
+        let kind = |text: &str| FileKind::File { digest: digest(text.as_bytes()) };
+        assert_eq!(states[&file], FileState { access: access(0o4640), kind: kind("x") });
+        assert_eq!(states[&odd], FileState { access: access(0o600), kind: kind("") });
+        assert_eq!((&states[&link].kind, &states[&pipe].kind), (&FileKind::Other, &FileKind::Other));
+    }
+
+    #[test]
+    fn nothing_there_is_no_failure_and_says_nothing() {
+        for output in [look(&["/nowhere/a", "/nowhere/b"]), look(&[])] {
+            assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+        }
     }
 }
