@@ -28,6 +28,7 @@ use crate::phases::{self, Context};
 use crate::report::{self, Pointer, Style};
 use crate::secrets::Secrets;
 use crate::shell::quote;
+use crate::worker_build;
 
 /// A program that a killed run was just about to start has the run's lock until it is another program.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -91,7 +92,9 @@ impl Run {
         let wanted: Vec<&model::Host> =
             inventory.hosts.iter().filter(|host| selection.has_host(&host.name)).collect();
         let connecting = connect(&ssh, &inventory, &wanted, &secrets, &home, &events, args.parallel);
-        let connected = interrupt.unless(connecting).await;
+        // The phases ask for the worker's digest before they look at a host, and they are to look at it in one go.
+        let at_hand = worker_build::at_hand(args.worker.as_deref(), inventory.runtime);
+        let (connected, artifact) = tokio::join!(interrupt.unless(connecting), at_hand);
         let Connected { hosts, routes, claimed, failures } = match connected {
             Ok(connected) => connected,
             Err(signal) => {
@@ -108,7 +111,7 @@ impl Run {
             secrets,
             kafka: KafkaAccess::default(),
             worker: args.worker.clone(),
-            artifact: OnceCell::new(),
+            artifact: OnceCell::new_with(artifact),
             events,
             interrupt: interrupt.clone(),
             probe: AtomicBool::new(false),

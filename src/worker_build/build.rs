@@ -90,6 +90,12 @@ pub(super) async fn ensure(private: &[String], say: Say<'_>) -> Result<PathBuf, 
     Ok(binary)
 }
 
+/// The built worker, if none of its sources is newer.
+pub(super) fn finished() -> Option<PathBuf> {
+    let places = Places::find();
+    is_up_to_date(&places).then(|| places.binary())
+}
+
 /// Whether the program is newer than everything it was made from, by the list of sources that cargo keeps beside it.
 fn is_up_to_date(places: &Places) -> bool {
     let changed = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();

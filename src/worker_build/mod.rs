@@ -104,6 +104,13 @@ impl Artifact {
 /// Takes what a person waiting for a build wants to read.
 pub(crate) type Say<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
+/// The worker that [`locate`] would find, if it is there already and nothing is wrong with it; meanwhile others work.
+pub(crate) async fn at_hand(given: Option<&Path>, runtime: Runtime) -> Option<Artifact> {
+    let given = given.map(Path::to_owned);
+    let find = move || load(given.or_else(beside_this_program).or_else(build::finished)?, runtime).ok();
+    tokio::task::spawn_blocking(find).await.ok()?
+}
+
 /// The worker: `given`, else one shipped beside this program, else built from the clone, which may take minutes.
 ///
 /// For an image it must be static; as a process on its host it may use the libraries there. `private` are the names of
