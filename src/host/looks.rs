@@ -36,19 +36,25 @@ pub(super) fn may_join(command: &Command) -> bool {
 #[derive(Default)]
 pub(super) struct Gathered(Mutex<Vec<Waiting>>);
 
-/// A look and where its answer goes. Without an answer the look is taken alone.
+/// A look and where its answer goes: to everybody who asked for the same. Without an answer each takes it alone.
 pub(super) struct Waiting {
     pub(super) command: Command,
-    pub(super) answer: oneshot::Sender<Output>,
+    pub(super) answers: Vec<oneshot::Sender<Output>>,
 }
 
 impl Gathered {
-    /// Adds a look. Whoever adds the first of a privilege sends them all.
-    pub(super) fn add(&self, waiting: Waiting) -> Option<Lead<'_>> {
+    /// Adds a look; one that waits already is not taken twice. Whoever adds the first of a privilege sends them all.
+    pub(super) fn add(&self, command: &Command, answer: oneshot::Sender<Output>) -> Option<Lead<'_>> {
         let mut gathered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let privilege = waiting.command.privilege;
+        let privilege = command.privilege;
         let is_first = gathered.iter().all(|other| other.command.privilege != privilege);
-        gathered.push(waiting);
+        let is_same = |other: &&mut Waiting| {
+            other.command.privilege == privilege && other.command.script == command.script
+        };
+        match gathered.iter_mut().find(is_same) {
+            Some(same) => same.answers.push(answer),
+            None => gathered.push(Waiting { command: command.clone(), answers: vec![answer] }),
+        }
         // Not `then_some`: a lead that is made and dropped here would wait for the lock that is held here.
         is_first.then(|| Lead { gathered: self, privilege, is_over: false })
     }
@@ -125,7 +131,7 @@ mod tests {
 
     fn waiting(scripts: &[&str]) -> Vec<Waiting> {
         let waiting =
-            |script: &&str| Waiting { command: Command::look("look", *script), answer: oneshot::channel().0 };
+            |script: &&str| Waiting { command: Command::look("look", *script), answers: Vec::new() };
         scripts.iter().map(waiting).collect()
     }
 
@@ -173,20 +179,33 @@ mod tests {
     #[test]
     fn the_first_of_a_privilege_sends_them_all() {
         let gathered = Gathered::default();
-        let look = |command| Waiting { command, answer: oneshot::channel().0 };
-        let login = gathered.add(look(Command::look("a", ""))).unwrap();
-        let root = gathered.add(look(Command::look("b", "").as_root())).unwrap();
-        assert!(gathered.add(look(Command::look("c", "").as_root())).is_none());
+        let add = |command| gathered.add(&command, oneshot::channel().0);
+        let login = add(Command::look("a", "a")).unwrap();
+        let root = add(Command::look("b", "b").as_root()).unwrap();
+        assert!(add(Command::look("c", "c").as_root()).is_none());
         assert_eq!(root.take().len(), 2);
-        assert!(gathered.add(look(Command::look("d", "").as_root())).is_some());
+        assert!(add(Command::look("d", "d").as_root()).is_some());
         assert_eq!(login.take().len(), 1);
+    }
+
+    #[test]
+    fn equal_looks_are_one_with_an_answer_for_each() {
+        let gathered = Gathered::default();
+        let add = |command: Command| gathered.add(&command, oneshot::channel().0);
+        let lead = add(Command::look("containers", "docker ps").as_root()).unwrap();
+        assert!(add(Command::look("ports", "ss").as_root()).is_none());
+        assert!(add(Command::look("containers", "docker ps").as_root()).is_none());
+        assert!(add(Command::look("containers", "docker ps")).is_some(), "as another user it is another");
+        let taken = lead.take();
+        let askers = taken.iter().map(|look| (look.command.title.as_str(), look.answers.len()));
+        assert_eq!(askers.collect::<Vec<_>>(), [("containers", 2), ("ports", 1)]);
     }
 
     #[test]
     fn a_lead_that_is_given_up_leaves_nobody_waiting() {
         let gathered = Gathered::default();
         let (answer, mut answered) = oneshot::channel();
-        drop(gathered.add(Waiting { command: Command::look("a", ""), answer }));
+        drop(gathered.add(&Command::look("a", ""), answer));
         assert_eq!(answered.try_recv(), Err(oneshot::error::TryRecvError::Closed));
     }
 }

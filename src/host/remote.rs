@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Mutex, RwLock, Semaphore, oneshot};
 
 use super::lock;
-use super::looks::{self, Gathered, Waiting};
+use super::looks::{self, Gathered};
 use super::protocol::{self, Elevation};
 use super::transport::{Running, Transport, TransportError};
 use super::{Command, Host, HostError, HostFacts, OnDisconnect, Output, Privilege, Stdin, Sudo, facts};
@@ -222,17 +222,19 @@ impl RemoteHost {
     /// other, or it failed.
     async fn look_together(&self, command: &Command) -> Option<Output> {
         let (answer, answered) = oneshot::channel();
-        if let Some(lead) = self.looks.add(Waiting { command: command.clone(), answer }) {
+        if let Some(lead) = self.looks.add(command, answer) {
             tokio::time::sleep(looks::GATHERING).await;
             let gathered = lead.take();
-            if gathered.len() > 1
+            let askers = gathered.iter().map(|look| look.answers.len()).sum::<usize>();
+            if askers > 1
                 && let Ok(output) = self.run_alone(&looks::combine(&gathered)).await
             {
                 let answers = looks::split(&output.stdout, gathered.len());
                 for (waiting, answer) in gathered.into_iter().zip(answers) {
-                    if let Some(answer) = answer {
+                    let Some(answer) = answer else { continue };
+                    for asker in waiting.answers {
                         // Whoever asked may be gone.
-                        let _ = waiting.answer.send(answer);
+                        let _ = asker.send(answer.clone());
                     }
                 }
             }

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use async_trait::async_trait;
 
 use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity, package_lock};
-use crate::host::{Host, HostError, HostExt, HostFacts};
+use crate::host::{Host, HostError, HostExt, HostFacts, Privilege};
 use crate::inventory::model::{self, DockerSource, Runtime};
 use crate::plan::{Change, Target};
+use crate::shell::containers::{self, Engine};
 use crate::shell::docker::{self, Client, Compose, DockerFacts, Origin, Parts, Vendor};
 
 const ENGINE: &str = "Docker engine and Compose";
@@ -37,14 +38,13 @@ impl Phase for Docker {
         if at.inventory().runtime != Runtime::Docker {
             return Ok(None);
         }
-        let look = docker::look(at.host_spec().docker.group_users.iter().map(|user| user.as_str()));
-        let facts = docker::parse(&at.host().check(&look).await?);
+        let facts = look(at).await?;
         if !is_unfinished(&facts) {
             return Ok(Some(facts));
         }
         // Somebody may be installing it, a run whose connection was cut among them.
         package_lock::wait(at).await?;
-        Ok(Some(docker::parse(&at.host().check(&look).await?)))
+        Ok(Some(look(at).await?))
     }
 
     fn plan(&self, at: &Scoped<'_>, facts: &Self::Facts) -> Planned {
@@ -98,6 +98,18 @@ impl Phase for Docker {
         let made = at.ctx.home.made(Self::ID, &at.target.to_string())?;
         Ok(Removed { removed: Vec::new(), left: made.iter().map(|subject| left(subject)).collect() })
     }
+}
+
+async fn look(at: &Scoped<'_>) -> Result<DockerFacts, PhaseError> {
+    let host = at.host();
+    let users = || at.host_spec().docker.group_users.iter().map(|user| user.as_str());
+    let (glance, engine) = (docker::look(users()), containers::look(Privilege::Root));
+    let (answer, engine) = tokio::try_join!(host.check(&glance), host.check(&engine))?;
+    let facts = docker::parse(&answer);
+    if facts.engine.is_none() || matches!(Engine::parse(&engine), Engine::Answers(_)) {
+        return Ok(facts);
+    }
+    Ok(docker::parse(&host.check(&docker::look_closely(users())).await?))
 }
 
 /// What stays of a change, and how to remove it by hand.

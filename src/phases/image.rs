@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity};
-use crate::host::{Command, HostExt, Stdin};
+use crate::host::{Command, HostExt, Privilege, Stdin};
 use crate::image::DIGEST_LABEL;
 use crate::inventory::model::Runtime;
 use crate::plan::Change;
+use crate::shell::containers::{self, Engine};
 use crate::shell::fields::Fields;
 use crate::shell::quote;
 
@@ -45,8 +46,16 @@ impl Phase for Image {
         }
         let artifact = at.ctx.artifact().await?;
         let (reference, digest) = (artifact.image(), artifact.image_digest().to_owned());
-        let answer = at.host().check(&look(&reference)).await?;
-        let found = Fields::parse(&answer).all("image").first().map(ToString::to_string);
+        let seen = Engine::parse(&at.host().check(&containers::look(Privilege::Root)).await?);
+        // A container that was made from it, and that still calls it by its name, says what an image is.
+        let made = seen.containers().iter().find(|container| container.image == reference);
+        let found = match made.and_then(|container| container.labels.get(DIGEST_LABEL)) {
+            Some(digest) => Some(digest.clone()),
+            None => {
+                let answer = at.host().check(&look(&reference)).await?;
+                Fields::parse(&answer).all("image").first().map(ToString::to_string)
+            }
+        };
         Ok(Some(ImageFacts { reference, digest, machine: artifact.image_machine(), found }))
     }
 

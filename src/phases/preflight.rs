@@ -1,12 +1,14 @@
 //! Preflight: everything that would stop a later phase, found before the first change, and all of it at once.
 
+mod held_ports;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::{Finding, Phase, PhaseError, Planned, Scope, Scoped, Severity};
-use crate::desired::host_root;
-use crate::host::{HostExt, HostFacts, Privilege, Sudo};
+use crate::desired::{self, host_root};
+use crate::host::{Command, HostExt, HostFacts, Privilege, Sudo};
 use crate::inventory::model::{Inventory, Runtime, UnitName};
 use crate::plan::{Change, Target};
 use crate::shell::preflight::{self, Answers, Broker, BrokerAnswer, HeldPort, Questions};
@@ -52,12 +54,19 @@ impl Phase for Preflight {
     async fn check(&self, at: &Scoped<'_>) -> Result<PreflightFacts, PhaseError> {
         let host = at.host().as_ref();
         let mut questions = questions(at);
-        let mut look = preflight::look(&questions);
-        if !matches!(host.sudo(), Sudo::Unavailable { .. }) && at.inventory().runtime == Runtime::Docker {
-            look.privilege = Privilege::Root;
-        }
-        let (answer, advertised) = tokio::join!(host.check(&look), advertised_brokers(at));
-        let mut answers = preflight::parse(&questions, &answer?);
+        let privilege = match host.sudo() {
+            Sudo::Unavailable { .. } => Privilege::Login,
+            _ => desired::privilege(at.inventory()),
+        };
+        let look = Command { privilege, ..preflight::look(&questions) };
+        let look = async {
+            let (answer, engine) = tokio::try_join!(host.check(&look), held_ports::ask_early(at, privilege))?;
+            let mut answers = preflight::parse(&questions, &answer);
+            answers.held = held_ports::look(at, privilege, &answers.listening, engine).await?;
+            Ok::<_, PhaseError>(answers)
+        };
+        let (answers, advertised) = tokio::join!(look, advertised_brokers(at));
+        let mut answers = answers?;
         let further: Vec<Broker> =
             advertised.into_iter().filter(|broker| !questions.brokers.contains(broker)).collect();
         if !further.is_empty() {
@@ -88,7 +97,7 @@ fn questions(at: &Scoped<'_>) -> Questions {
     let inventory = at.inventory();
     let spec = at.host_spec();
     let root = host_root(inventory, at.host().as_ref()).display().to_string();
-    let mut folders = vec![root.clone()];
+    let mut folders = vec![root];
     if inventory.runtime == Runtime::Docker {
         folders.push(TEMPORARY.to_owned());
     }
@@ -97,8 +106,6 @@ fn questions(at: &Scoped<'_>) -> Questions {
         folders,
         has_engine: inventory.runtime == Runtime::Docker,
         ports,
-        own_folder: root,
-        own_label: format!("provision.cluster={}", inventory.cluster),
         brokers: brokers(inventory),
     }
 }
@@ -275,7 +282,8 @@ mod tests {
             Wanted { target: &target, runtime: Runtime::Docker, memory: 512 * MIB, conflicts: &conflicts };
         let broker = Broker { host: "broker-1".to_owned(), port: 9093, address: None };
         let questions = Questions { brokers: vec![broker], ..Questions::default() };
-        let answers = preflight::parse(&questions, answer);
+        let mut answers = preflight::parse(&questions, answer);
+        answers.held = preflight::parse_holders(answer);
         let findings = judge(&wanted, host, sudo, &PreflightFacts { questions, answers });
         findings.into_iter().map(|finding| (finding.severity, finding.message)).collect()
     }

@@ -100,16 +100,21 @@ async fn converges<P: Phase>(phase: P, host: FakeHost, changes: usize) -> Arc<Fa
 }
 
 /// A host whose answer to `look` changes for good when a command of the title `change` runs.
-fn host_that_changes(look: &str, before: &'static str, change: &str, after: impl Into<String>) -> FakeHost {
+fn host_that_changes(
+    look: &str,
+    before: impl Into<String>,
+    change: &str,
+    after: impl Into<String>,
+) -> FakeHost {
     let is_changed = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&is_changed);
-    let after = after.into();
+    let (before, after) = (before.into(), after.into());
     FakeHost::new("w1")
         .on(change, move |_| {
             is_changed.store(true, Ordering::Relaxed);
             None
         })
-        .on(look, move |_| Some(said(if seen.load(Ordering::Relaxed) { after.as_str() } else { before })))
+        .on(look, move |_| Some(said(if seen.load(Ordering::Relaxed) { &after } else { &before })))
 }
 
 #[tokio::test]
@@ -133,11 +138,16 @@ async fn services_converge() {
     let Some(Service::Container { labels, .. }) = worker::service(&ctx, host.as_ref()).await.unwrap() else {
         panic!("everything that this worker reads is known")
     };
-    let labels: String = labels.iter().map(|(key, value)| format!("label={key}={value}\n")).collect();
-    let running = format!("status=running\nhealth=starting\n{labels}");
-    for before in
-        ["", "status=running\nhealth=healthy\nlabel=provision.digest=older\n", "status=exited\nhealth=\n"]
-    {
+    let container = |status: &str, labels: &str| {
+        format!("engine=answers\ncontainer=[\"provision-orders-worker\",{status:?},\"i\",\"\",{labels:?}]\n")
+    };
+    let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let running = container("Up 3 seconds (health: starting)", &labels.join(","));
+    for before in [
+        String::new(),
+        container("Up 2 hours (healthy)", "provision.digest=older"),
+        container("Exited (1) 2 hours ago", &labels.join(",")),
+    ] {
         let host =
             host_that_changes("look at container", before, "start container", running.as_str()).healthy();
         converges(Services, host, 1).await;
@@ -173,8 +183,10 @@ async fn image_converges() {
 #[tokio::test]
 async fn preflight_finds_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let taken = "systemd=yes\nmemory=4000000\navailable=2000000\nheld=8083 no nginx.service nginx\nbroker=0 refused\n";
-    let host = Arc::new(FakeHost::new("w1").on("look at the host's means", move |_| Some(said(taken))));
+    let taken = "systemd=yes\nmemory=4000000\navailable=2000000\nlistening=1F93\nbroker=0 refused\n";
+    let holders = "held=8083 no nginx.service nginx, process 7\n";
+    let host = FakeHost::new("w1").on("look at the host's means", move |_| Some(said(taken)));
+    let host = Arc::new(host.on("look for the holders of ports", move |_| Some(said(holders))));
     let ctx = context(Arc::clone(&host), folder.path());
     let target = Target::Host(host.name().clone());
     let at = Scoped { ctx: &ctx, target: &target };
@@ -183,7 +195,10 @@ async fn preflight_finds_and_changes_nothing() {
     assert_eq!(planned.changes, []);
     assert_eq!(planned.findings.len(), 2, "{:?}", planned.findings);
     assert!(planned.findings.iter().all(|finding| finding.severity == Severity::Error));
-    assert_eq!(host.ran(), ["look at the host's means"]);
+    assert_eq!(
+        host.ran(),
+        ["look at the host's means", "look at containers", "look for the holders of ports"]
+    );
 }
 
 #[tokio::test]

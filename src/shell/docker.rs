@@ -85,8 +85,9 @@ const LOOK: &str = r#"
 client=absent
 # A snap's commands are in the path of some logins only, and its engine takes the socket in any case.
 if path=$(command -v docker) || { path=/snap/bin/docker && [ -L "$path" ]; }; then
-  client=docker
-  case $(readlink -f "$path") in
+  client=docker; program=$path
+  [ ! -L "$path" ] || program=$(readlink -f "$path")
+  case $program in
     */snap|/snap/*) client=snap ;;
     *podman*) client=podman ;;
     # Podman's stand-in is a script.
@@ -94,26 +95,44 @@ if path=$(command -v docker) || { path=/snap/bin/docker && [ -L "$path" ]; }; th
   esac
 fi
 echo "client=$client"
-if [ "$client" = docker ]; then
-  said=$(timeout 20 docker version --format 'engine={{.Server.Version}}' 2>&1)
-  case $? in
-    0) echo "$said" ;;
-    124) echo "engine_error=no answer within 20 s" ;;
-    *) echo "engine_error=$(echo $said)" ;;
-  esac
-  # Compose takes a while to say its version; the package that the plugin is from says it at once, if the plugin is still
-  # that of the package.
-  plugin=
-  file=/usr/libexec/docker/cli-plugins/docker-compose
-  for package in docker-compose-plugin docker-compose-v2 docker-compose; do
+# The programs of Docker take a while to say their versions; the package that one is from says it at once, if the file is
+# still that of the package. Says it of the first of the packages that has the file.
+packaged() {
+  file=$1; shift
+  for package do
     list=/var/lib/dpkg/info/$package.list
-    if [ -x "$file" ] && [ "$list" -nt "$file" ] && grep -qsx "$file" "$list"; then
-      plugin=$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null)
-      plugin=${plugin#*:}
+    if [ -x "$file" ] && [ "$list" -nt "$file" ] && grep -qsx -- "$file" "$list"; then
+      version=$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null)
+      echo "${version#*:}"
+      return
     fi
   done
+}
+home=${DOCKER_CONFIG:-$HOME/.docker}
+# The process id of the engine on this machine, if that is the one which the client asks.
+engine=
+if [ "$glance" = yes ] && [ -z "${DOCKER_HOST-}${DOCKER_CONTEXT-}" ] && [ ! -e "$home/config.json" ]; then
+  { read -r engine </run/docker.pid; } 2>/dev/null
+fi
+if [ "$client" = docker ]; then
+  version=
+  for file in /usr/sbin/dockerd /usr/bin/dockerd; do
+    # What runs may be older than what is installed.
+    if [ -n "$engine" ] && [ "/proc/$engine/exe" -ef "$file" ]; then version=$(packaged "$file" docker.io docker-ce); fi
+  done
+  if [ -n "$version" ]; then
+    echo "engine=$version"
+  else
+    said=$(timeout 20 docker version --format 'engine={{.Server.Version}}' 2>&1)
+    case $? in
+      0) echo "$said" ;;
+      124) echo "engine_error=no answer within 20 s" ;;
+      *) echo "engine_error=$(echo $said)" ;;
+    esac
+  fi
+  plugin=$(packaged /usr/libexec/docker/cli-plugins/docker-compose docker-compose-plugin docker-compose-v2 docker-compose)
   # One in a folder of root's own, or of the machine's, goes before that of a package.
-  for folder in "${DOCKER_CONFIG:-$HOME/.docker}" /usr/local/lib/docker /usr/local/libexec/docker; do
+  for folder in "$home" /usr/local/lib/docker /usr/local/libexec/docker; do
     [ ! -e "$folder/cli-plugins/docker-compose" ] || plugin=
   done
   [ -n "$plugin" ] || plugin=$(timeout 10 docker compose version --short 2>/dev/null)
@@ -125,19 +144,48 @@ if [ "$client" = docker ]; then
     echo "standalone=$version"
   fi
 fi
+# Whether the unit is enabled and runs, as can be seen without systemd, which takes milliseconds to say so.
+is_up() {
+  [ -n "$engine" ] && [ -L /etc/systemd/system/multi-user.target.wants/docker.service ] || return 1
+  [ -e /usr/lib/systemd/system/docker.service ] || [ -e /lib/systemd/system/docker.service ] || return 1
+  # Where a mask would be, and what goes before the unit of a package.
+  for folder in /etc/systemd/system /run/systemd/system /etc/systemd/system.control /run/systemd/system.control; do
+    if [ -e "$folder/docker.service" ] || [ -L "$folder/docker.service" ]; then return 1; fi
+  done
+  while read -r group; do
+    case $group in */system.slice/docker.service) return 0 ;; esac
+  done <"/proc/$engine/cgroup"
+  return 1
+}
 if [ -d /run/systemd/system ]; then
-  enabled=$(systemctl is-enabled docker.service 2>/dev/null) || true
-  case $enabled in ''|not-found) ;; *) echo unit=yes ;; esac
-  case $enabled in enabled*) echo enabled=yes ;; masked*) echo masked=yes ;; esac
-  if systemctl is-active --quiet docker.service; then echo active=yes; fi
+  if is_up 2>/dev/null; then
+    printf '%s=yes\n' unit enabled active
+  else
+    enabled=$(systemctl is-enabled docker.service 2>/dev/null) || true
+    case $enabled in ''|not-found) ;; *) echo unit=yes ;; esac
+    case $enabled in enabled*) echo enabled=yes ;; masked*) echo masked=yes ;; esac
+    if systemctl is-active --quiet docker.service; then echo active=yes; fi
+  fi
 fi
 if command -v apt-get >/dev/null 2>&1; then echo apt=yes; fi
-if command -v dpkg-query >/dev/null 2>&1 && dpkg-query -W -f '${Status}\n' docker-ce 2>/dev/null | grep -q '^install ok'; then echo vendor=yes; fi
+if [ -e /var/lib/dpkg/info/docker-ce.list ] && dpkg-query -W -f '${Status}\n' docker-ce 2>/dev/null | grep -q '^install ok'; then echo vendor=yes; fi
 "#;
 
 /// Looks at Docker, and at the group memberships of `users`. Parse the answer with [`parse`].
+///
+/// The engine is not asked where its files tell what it would say. They tell the truth of one that answers; whether it
+/// does is for [`super::containers`] to see.
 pub(crate) fn look<'a>(users: impl IntoIterator<Item = &'a str>) -> Command {
-    let mut script = LOOK.to_owned();
+    Command::look("look at Docker", script("yes", users)).as_root()
+}
+
+/// As [`look`], and asks the engine and systemd themselves.
+pub(crate) fn look_closely<'a>(users: impl IntoIterator<Item = &'a str>) -> Command {
+    Command::look("look at Docker closely", script("no", users)).as_root()
+}
+
+fn script<'a>(glance: &str, users: impl IntoIterator<Item = &'a str>) -> String {
+    let mut script = format!("glance={glance}\n{LOOK}");
     for user in users {
         let user = quote(user);
         script += &format!(
@@ -146,10 +194,10 @@ pub(crate) fn look<'a>(users: impl IntoIterator<Item = &'a str>) -> Command {
              else echo unknown_user={user}; fi\n"
         );
     }
-    Command::look("look at Docker", script).as_root()
+    script
 }
 
-/// Reads the answer of [`look`].
+/// Reads the answer of [`look`] or [`look_closely`].
 pub(crate) fn parse(answer: &str) -> DockerFacts {
     let fields = Fields::parse(answer);
     let compose = match (
@@ -336,8 +384,8 @@ mod tests {
 
     #[test]
     fn the_plugin_wins_over_the_standalone_program() {
-        let facts =
-            parse("client=docker\nengine=26.1.5\nplugin=2.26.1\nstandalone=1.29.2\nunit=yes\nactive=yes\n");
+        let answer = "client=docker\nengine=26.1.5\nplugin=2.26.1\nstandalone=1.29.2\nunit=yes\nactive=yes\n";
+        let facts = parse(answer);
         assert_eq!(facts.compose, Compose::Plugin(DottedVersion(vec![2, 26, 1])));
         assert_eq!(facts.engine.map(|engine| engine.major()), Some(26));
     }

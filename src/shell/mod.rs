@@ -2,6 +2,7 @@
 //!
 //! Scripts are POSIX `sh`; every value in one goes through [`mod@quote`], once. Nothing here runs anything.
 
+pub(crate) mod containers;
 pub(crate) mod docker;
 pub(crate) mod fields;
 pub(crate) mod files;

@@ -3,13 +3,12 @@
 //! Compose decides what to recreate: it compares each service with the file, labels included, so a digest label that
 //! differs recreates exactly that container. Waiting is ours, through `docker inspect`, because Compose 1.29 cannot.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::process::Unready;
-use crate::host::{Command, Host, HostError, HostExt};
+use crate::host::{Command, Host, HostError, HostExt, Privilege};
+use crate::shell::containers::{self, Container, Engine};
 use crate::shell::docker::COMPOSE;
-use crate::shell::fields::Fields;
 use crate::shell::quote;
 
 /// The container ended, or does so again and again.
@@ -29,47 +28,15 @@ pub(crate) struct Service {
     pub(crate) container: String,
 }
 
-/// A container as Docker has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Container {
-    /// `running`, `exited`, `restarting`…
-    pub(crate) status: String,
-    /// `healthy`, `starting`, `unhealthy`; empty without a health check.
-    pub(crate) health: String,
-    pub(crate) labels: BTreeMap<String, String>,
+/// Whether a container does its work, or has not been found not to.
+pub(super) fn is_up(container: &Container) -> bool {
+    container.status == "running" && container.health != "unhealthy"
 }
-
-impl Container {
-    /// Whether it does its work, or has not been found not to.
-    pub(crate) fn is_up(&self) -> bool {
-        self.status == "running" && self.health != "unhealthy"
-    }
-
-    fn read(answer: &str) -> Option<Self> {
-        let fields = Fields::parse(answer);
-        let labels = fields.all("label").iter().filter_map(|label| label.split_once('='));
-        Some(Self {
-            status: fields.optional("status")?,
-            health: fields.text("health").to_owned(),
-            labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
-        })
-    }
-}
-
-const INSPECT: &str = "status={{.State.Status}}\nhealth={{if .State.Health}}{{.State.Health.Status}}{{end}}\n\
-                       {{range $key, $value := .Config.Labels}}label={{$key}}={{$value}}\n{{end}}";
 
 /// Looks at the container. `None` when there is none, or no Docker.
 pub(crate) async fn look(host: &dyn Host, container: &str) -> Result<Option<Container>, HostError> {
-    let script = format!(
-        "command -v docker >/dev/null 2>&1 || exit 0\n\
-         timeout 20 docker inspect --type container --format {} {} 2>/dev/null || true\n",
-        quote(INSPECT),
-        quote(container)
-    );
-    let output =
-        host.check(&Command::look(format!("look at container {container}"), script).as_root()).await?;
-    Ok(Container::read(&output))
+    let answer = host.check(&containers::look(Privilege::Root)).await?;
+    Ok(Engine::parse(&answer).containers().iter().find(|found| found.name == container).cloned())
 }
 
 /// What `up` is to do with a container that is as the file says, and does not do its work.
@@ -169,19 +136,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_container_is_read_with_its_labels() {
-        let answer = "status=running\nhealth=starting\nlabel=provision.cluster=orders\nlabel=a.b=c=d\n\n";
-        let container = Container::read(answer).unwrap();
-        assert!(container.is_up());
-        assert_eq!(container.labels["provision.cluster"], "orders");
-        assert_eq!(container.labels["a.b"], "c=d");
-        assert_eq!(Container::read(""), None);
-    }
-
-    #[test]
     fn unhealthy_and_ended_containers_are_not_up() {
         let is_up = |status: &str, health: &str| {
-            Container { status: status.into(), health: health.into(), labels: BTreeMap::new() }.is_up()
+            super::is_up(&Container { status: status.into(), health: health.into(), ..Container::default() })
         };
         assert!(is_up("running", "healthy") && is_up("running", ""));
         assert!(!is_up("running", "unhealthy") && !is_up("exited", "") && !is_up("restarting", "starting"));

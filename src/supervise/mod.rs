@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::host::{Host, HostError};
-use compose::{Container, Unchanged};
+use crate::shell::containers::Container;
+use compose::Unchanged;
 use process::{Need, Place, Program, State, Unready};
 
 /// A service as it should run.
@@ -52,7 +53,7 @@ impl Service {
                     .collect();
                 if !differing.is_empty() {
                     (Need::Restart, differing)
-                } else if container.is_up() {
+                } else if compose::is_up(container) {
                     (Need::Nothing, Vec::new())
                 } else {
                     // The health of a container that does not run is the one from before its end.
@@ -117,6 +118,7 @@ mod tests {
                 ("provision.digest.properties".to_owned(), digest.to_owned()),
                 ("com.docker.compose.version".to_owned(), "1.29.2".to_owned()),
             ]),
+            ..Container::default()
         }))
     }
 

@@ -1,0 +1,98 @@
+//! Who listens on the ports that a worker wants: a container, which only the engine knows, or a program.
+
+use crate::desired::host_root;
+use crate::host::{Command, HostError, HostExt, Privilege};
+use crate::inventory::model::Runtime;
+use crate::phases::Scoped;
+use crate::shell::containers::{self, Engine};
+use crate::shell::preflight::{self, HeldPort};
+
+/// The label of our containers that says whose they are.
+const CLUSTER_LABEL: &str = "provision.cluster";
+
+/// The program that listens where a container publishes a port.
+const PROXY: &str = "docker-proxy,";
+
+/// What the engine says, where other phases ask it as well: then it is asked together with them.
+pub(super) async fn ask_early(at: &Scoped<'_>, privilege: Privilege) -> Result<Option<Engine>, HostError> {
+    match at.inventory().runtime {
+        Runtime::Docker => ask_engine(at, privilege).await.map(Some),
+        Runtime::Process => Ok(None),
+    }
+}
+
+async fn ask_engine(at: &Scoped<'_>, privilege: Privilege) -> Result<Engine, HostError> {
+    Ok(Engine::parse(&at.host().check(&containers::look(privilege)).await?))
+}
+
+/// Who listens on `ports`. `engine` is what [`ask_early`] brought.
+pub(super) async fn look(
+    at: &Scoped<'_>,
+    privilege: Privilege,
+    ports: &[u16],
+    engine: Option<Engine>,
+) -> Result<Vec<HeldPort>, HostError> {
+    let cluster = at.inventory().cluster.as_str();
+    let (engine, programs) = match engine {
+        _ if ports.is_empty() => return Ok(Vec::new()),
+        Some(engine) => {
+            let is_other = |port: &u16| held_by_container(*port, &engine, cluster).is_none();
+            let others: Vec<u16> = ports.iter().copied().filter(is_other).collect();
+            let programs = held_by_programs(at, privilege, &others).await?;
+            (engine, programs)
+        }
+        None => tokio::try_join!(ask_engine(at, privilege), held_by_programs(at, privilege, ports))?,
+    };
+    // Whose container it is only the engine knows; that it does not answer is the Docker phase's to tell.
+    let is_silent = matches!(engine, Engine::Silent { .. });
+    let is_told = |held: &&HeldPort| !(is_silent && held.holder.starts_with(PROXY));
+    let program = |port| programs.iter().find(|held| held.port == port).filter(is_told).cloned();
+    let holder = |port: &u16| held_by_container(*port, &engine, cluster).or_else(|| program(*port));
+    Ok(ports.iter().filter_map(holder).collect())
+}
+
+async fn held_by_programs(
+    at: &Scoped<'_>,
+    privilege: Privilege,
+    ports: &[u16],
+) -> Result<Vec<HeldPort>, HostError> {
+    if ports.is_empty() {
+        return Ok(Vec::new());
+    }
+    let root = host_root(at.inventory(), at.host().as_ref()).display().to_string();
+    let look = Command { privilege, ..preflight::look_for_holders(ports, &root) };
+    Ok(preflight::parse_holders(&at.host().check(&look).await?))
+}
+
+/// `None` where no container publishes the port.
+fn held_by_container(port: u16, engine: &Engine, cluster: &str) -> Option<HeldPort> {
+    let container = engine.containers().iter().find(|container| container.publishes(port))?;
+    Some(HeldPort {
+        port,
+        is_ours: container.label(CLUSTER_LABEL) == cluster,
+        unit: None,
+        holder: format!("container {}", container.name),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_a_container_publishes_is_that_containers() {
+        let row = |name: &str, ports: &str, labels: &str| {
+            format!("container=[{name:?},\"Up 1 second\",\"i\",{ports:?},{labels:?}]\n")
+        };
+        let ours = row("a", "0.0.0.0:8083->8083/tcp", "provision.cluster=orders");
+        let theirs = row("b", "0.0.0.0:8079->80/tcp", "provision.cluster=others");
+        let engine = Engine::parse(&format!("engine=answers\n{ours}{theirs}"));
+        let seen = |port| {
+            let held = held_by_container(port, &engine, "orders")?;
+            Some((held.port, held.is_ours, held.holder))
+        };
+        assert_eq!(seen(8083), Some((8083, true, "container a".to_owned())));
+        assert_eq!(seen(8079), Some((8079, false, "container b".to_owned())));
+        assert_eq!(seen(22), None);
+    }
+}
