@@ -45,12 +45,10 @@ if { read -r ended _ </proc/uptime; } 2>/dev/null; then echo "until=$((now + ${e
 /// `also` is a script that goes with it.
 pub(super) fn command(password: Option<&SecretString>, also: &str) -> Command {
     let input = match password {
-        Some(password) => format!("{}\n", password.expose_secret()),
-        None => "\n".to_owned(),
+        Some(password) => Stdin::Bytes(format!("{}\n", password.expose_secret()).into()),
+        None => Stdin::Empty,
     };
-    Command::new("look at the host", format!("{SCRIPT}{also}\n{END}"))
-        .stdin(Stdin::Bytes(input.into()))
-        .secret()
+    Command::new("look at the host", format!("{SCRIPT}{also}\n{END}")).stdin(input).secret()
 }
 
 /// How root is reached, before the password is put back in.

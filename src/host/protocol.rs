@@ -6,10 +6,13 @@
 //! ```text
 //! <sudo password>          only with sudo and a password; sudo may or may not read this line
 //! provision-begin          everything up to here is skipped, so an unread password never becomes payload
-//! <bytes of input> <mode>  mode `watch` or `finish`, see [`OnDisconnect`]
-//! <base64 of the script>
+//! <bytes of input> <mode> [<bytes of script>]    mode `watch` or `finish`, see [`OnDisconnect`]
+//! <script>                 as it is, or as a line in base64 where input follows
 //! <input of the script>    then the stream stays open until the script has ended
 //! ```
+//!
+//! A shell reads a line byte by byte, which takes milliseconds for a script. `head` reads it at once, and in some
+//! implementations more than it is told to: so only where nothing follows.
 //!
 //! The script's output starts after [`BEGIN`], on both outputs, so banners of noisy login shells are told apart.
 
@@ -27,6 +30,9 @@ pub(super) const BEGIN: &str = "@provision:begin@";
 /// Exit status of `timeout` when the limit ended the command.
 pub(super) const TIMED_OUT: i32 = 124;
 
+/// The last line of every script: one without it was cut short.
+const END: &str = "# provision-end";
+
 /// Exit status of the wrapper when the stream ended before the script was complete.
 pub(super) const CUT_SHORT: i32 = 125;
 
@@ -38,10 +44,12 @@ pub(super) const CUT_SHORT: i32 = 125;
 const WRAPPER: &str = concat!(
     "LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export LC_ALL PATH; umask 022; cd /; ",
     "while IFS= read -r l; do [ \"$l\" = provision-begin ] && break; done; ",
-    "read -r n m && IFS= read -r s && s=$(echo \"$s\" | base64 -d) || exit 125; ",
+    "read -r n m k || exit 125; ",
+    "if [ -n \"$k\" ]; then s=$(head -c \"$k\"); else IFS= read -r s; s=$(echo \"$s\" | base64 -d); fi; ",
+    "case $s in *\"# provision-end\") ;; *) exit 125 ;; esac; ",
     "echo @provision:begin@; echo @provision:begin@ >&2; exec 3<&0; ",
     "{ [ \"$n\" = 0 ] || head -c \"$n\" <&3; ",
-    "if [ \"$m\" = watch ]; then ( exec <&3 >/dev/null 2>&1; cat; kill -s TERM 0 ) & fi; } ",
+    "if [ \"$m\" = watch ]; then ( exec <&3 >/dev/null 2>&1; while read -r l; do :; done; kill -s TERM 0 ) & fi; } ",
     "| ( exec 3<&-; eval \"$s\" )",
 );
 
@@ -75,10 +83,14 @@ pub(super) fn header(
         OnDisconnect::End => "watch",
         OnDisconnect::Finish => "finish",
     };
-    let script = STANDARD.encode(script);
+    let script = format!("{script}\n{END}");
     let password_line =
         password.map(|password| format!("{}\n", password.expose_secret())).unwrap_or_default();
-    format!("{password_line}provision-begin\n{input_bytes} {mode}\n{script}\n").into_bytes()
+    let rest = match input_bytes {
+        0 => format!("0 {mode} {}\n{script}", script.len()),
+        _ => format!("{input_bytes} {mode}\n{}\n", STANDARD.encode(script)),
+    };
+    format!("{password_line}provision-begin\n{rest}").into_bytes()
 }
 
 /// The script's own output, or `None` when it never began.
@@ -91,12 +103,15 @@ pub(super) fn after_begin(output: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
     fn wrapper_is_safe_in_every_login_shell() {
         assert!(!WRAPPER.contains(['\'', '\\', '!', '\n']));
-        assert!(WRAPPER.contains(BEGIN));
+        assert!(WRAPPER.contains(BEGIN) && WRAPPER.contains(END));
     }
 
     #[test]
@@ -116,6 +131,46 @@ mod tests {
             assert!(line.contains("timeout -k 5 7 sh -c"));
         }
         let header = header(Some(&"pw".into()), "echo $1", 3, OnDisconnect::End);
-        assert_eq!(String::from_utf8(header).unwrap(), "pw\nprovision-begin\n3 watch\nZWNobyAkMQ==\n");
+        let script = STANDARD.encode("echo $1\n# provision-end");
+        assert_eq!(String::from_utf8(header).unwrap(), format!("pw\nprovision-begin\n3 watch\n{script}\n"));
+    }
+
+    /// Status and own output of the wrapper in a real shell that reads this.
+    fn wrapped(stream: &[u8]) -> (Option<i32>, String) {
+        let mut sh = Command::new("sh");
+        sh.args(["-c", &command_line(Elevation::None, Duration::from_secs(60))]).stdin(Stdio::piped());
+        let mut child = sh.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(stream).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = after_begin(&output.stdout).unwrap_or(b"never began");
+        (output.status.code(), String::from_utf8(said.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_shell_runs_the_script_with_its_input_and_ends_as_it_does() {
+        // Nobody watches for the end of the stream, which has ended by then.
+        let stream = |script: &str, input: &[u8]| {
+            let header = header(None, script, input.len(), OnDisconnect::Finish);
+            [b"banner\n", header.as_slice(), input].concat()
+        };
+        assert_eq!(
+            wrapped(&stream("printf '%s\\n' 'a\\b  \"c\"'", b"")),
+            (Some(0), "a\\b  \"c\"\n".to_owned())
+        );
+        assert_eq!(wrapped(&stream("cat; false", b"")), (Some(1), String::new()));
+        assert_eq!(wrapped(&stream("cat; exit 7", b"x\ny")), (Some(7), "x\ny".to_owned()));
+        let long = format!("x={}\necho ${{#x}}", "y".repeat(100_000));
+        assert_eq!(wrapped(&stream(&long, b"")), (Some(0), "100000\n".to_owned()));
+    }
+
+    #[test]
+    fn half_a_script_is_not_run() {
+        for input in [0, 1] {
+            let header = header(None, "echo one\necho two", input, OnDisconnect::Finish);
+            for length in [header.len() - 4, header.len() - 16, header.len() - 24, 20] {
+                let (status, said) = wrapped(&header[..length]);
+                assert_eq!((status, said.as_str()), (Some(CUT_SHORT), "never began"), "{length} bytes");
+            }
+        }
     }
 }

@@ -159,7 +159,7 @@ async fn rest_root(at: &Scoped<'_>, host: &dyn Host, rest: &RestClient<'_>) -> V
 /// The same question asked on the host itself, with nothing but bash: bare hosts have no curl.
 async fn from_inside(at: &Scoped<'_>, host: &dyn Host, endpoint: &Endpoint) -> Option<Finding> {
     let script = format!(
-        "timeout 20 bash -c 'exec 3<>\"/dev/tcp/$0/$1\" && printf \"GET / HTTP/1.0\\r\\nHost: $0\\r\\n\\r\\n\" >&3 && cat <&3' {} {} \
+        "timeout 20 bash -c 'exec 3<>\"/dev/tcp/$0/$1\" && printf \"GET / HTTP/1.0\\r\\nHost: $0\\r\\n\\r\\n\" >&3 && exec cat <&3' {} {} \
          || {{ [ $? != 124 ] || echo 'no answer within 20 s' >&2; exit 1; }}",
         crate::shell::quote(&endpoint.host),
         endpoint.port

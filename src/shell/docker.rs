@@ -81,95 +81,7 @@ pub(crate) struct DockerFacts {
     pub(crate) outside_group: Vec<(String, bool)>,
 }
 
-const LOOK: &str = r#"
-client=absent
-# A snap's commands are in the path of some logins only, and its engine takes the socket in any case.
-if path=$(command -v docker) || { path=/snap/bin/docker && [ -L "$path" ]; }; then
-  client=docker; program=$path
-  [ ! -L "$path" ] || program=$(readlink -f "$path")
-  case $program in
-    */snap|/snap/*) client=snap ;;
-    *podman*) client=podman ;;
-    # Podman's stand-in is a script.
-    *) if [ "$(head -c 2 -- "$path")" = '#!' ] && grep -qi podman -- "$path"; then client=podman; fi ;;
-  esac
-fi
-echo "client=$client"
-# The programs of Docker take a while to say their versions; the package that one is from says it at once, if the file is
-# still that of the package. Says it of the first of the packages that has the file.
-packaged() {
-  file=$1; shift
-  for package do
-    list=/var/lib/dpkg/info/$package.list
-    if [ -x "$file" ] && [ "$list" -nt "$file" ] && grep -qsx -- "$file" "$list"; then
-      version=$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null)
-      echo "${version#*:}"
-      return
-    fi
-  done
-}
-home=${DOCKER_CONFIG:-$HOME/.docker}
-# The process id of the engine on this machine, if that is the one which the client asks.
-engine=
-if [ "$glance" = yes ] && [ -z "${DOCKER_HOST-}${DOCKER_CONTEXT-}" ] && [ ! -e "$home/config.json" ]; then
-  { read -r engine </run/docker.pid; } 2>/dev/null
-fi
-if [ "$client" = docker ]; then
-  version=
-  for file in /usr/sbin/dockerd /usr/bin/dockerd; do
-    # What runs may be older than what is installed.
-    if [ -n "$engine" ] && [ "/proc/$engine/exe" -ef "$file" ]; then version=$(packaged "$file" docker.io docker-ce); fi
-  done
-  if [ -n "$version" ]; then
-    echo "engine=$version"
-  else
-    said=$(timeout 20 docker version --format 'engine={{.Server.Version}}' 2>&1)
-    case $? in
-      0) echo "$said" ;;
-      124) echo "engine_error=no answer within 20 s" ;;
-      *) echo "engine_error=$(echo $said)" ;;
-    esac
-  fi
-  plugin=$(packaged /usr/libexec/docker/cli-plugins/docker-compose docker-compose-plugin docker-compose-v2 docker-compose)
-  # One in a folder of root's own, or of the machine's, goes before that of a package.
-  for folder in "$home" /usr/local/lib/docker /usr/local/libexec/docker; do
-    [ ! -e "$folder/cli-plugins/docker-compose" ] || plugin=
-  done
-  [ -n "$plugin" ] || plugin=$(timeout 10 docker compose version --short 2>/dev/null)
-  echo "plugin=$plugin"
-  if [ -z "$plugin" ] && path=$(command -v docker-compose); then
-    # The old program takes half a second to say its version; the package says it at once.
-    [ "$path" = /usr/bin/docker-compose ] && version=$(dpkg-query -W -f '${Version}' docker-compose 2>/dev/null) ||
-      version=$(docker-compose version --short 2>/dev/null)
-    echo "standalone=$version"
-  fi
-fi
-# Whether the unit is enabled and runs, as can be seen without systemd, which takes milliseconds to say so.
-is_up() {
-  [ -n "$engine" ] && [ -L /etc/systemd/system/multi-user.target.wants/docker.service ] || return 1
-  [ -e /usr/lib/systemd/system/docker.service ] || [ -e /lib/systemd/system/docker.service ] || return 1
-  # Where a mask would be, and what goes before the unit of a package.
-  for folder in /etc/systemd/system /run/systemd/system /etc/systemd/system.control /run/systemd/system.control; do
-    if [ -e "$folder/docker.service" ] || [ -L "$folder/docker.service" ]; then return 1; fi
-  done
-  while read -r group; do
-    case $group in */system.slice/docker.service) return 0 ;; esac
-  done <"/proc/$engine/cgroup"
-  return 1
-}
-if [ -d /run/systemd/system ]; then
-  if is_up 2>/dev/null; then
-    printf '%s=yes\n' unit enabled active
-  else
-    enabled=$(systemctl is-enabled docker.service 2>/dev/null) || true
-    case $enabled in ''|not-found) ;; *) echo unit=yes ;; esac
-    case $enabled in enabled*) echo enabled=yes ;; masked*) echo masked=yes ;; esac
-    if systemctl is-active --quiet docker.service; then echo active=yes; fi
-  fi
-fi
-if command -v apt-get >/dev/null 2>&1; then echo apt=yes; fi
-if [ -e /var/lib/dpkg/info/docker-ce.list ] && dpkg-query -W -f '${Status}\n' docker-ce 2>/dev/null | grep -q '^install ok'; then echo vendor=yes; fi
-"#;
+const LOOK: &str = include_str!("docker.sh");
 
 /// Looks at Docker, and at the group memberships of `users`. Parse the answer with [`parse`].
 ///
@@ -388,5 +300,30 @@ mod tests {
         let facts = parse(answer);
         assert_eq!(facts.compose, Compose::Plugin(DottedVersion(vec![2, 26, 1])));
         assert_eq!(facts.engine.map(|engine| engine.major()), Some(26));
+    }
+
+    /// What a real shell makes of the script and of `then`, where `docker` is a function of it.
+    fn look_here(glance: &str, then: &str) -> String {
+        let docker = "docker() { case $1 in version) echo engine=26.1.5 ;; compose) echo 2.26.1 ;; esac; }";
+        let script = format!("{docker}\ntimeout() {{ shift; \"$@\"; }}\n{}{then}\n", script(glance, []));
+        let output = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn a_close_look_asks_the_engine_itself() {
+        let facts = parse(&look_here("no", ""));
+        assert_eq!((facts.client, facts.engine), (Client::Docker, DottedVersion::parse("26.1.5")));
+        assert!(matches!(facts.compose, Compose::Plugin(_)), "{:?}", facts.compose);
+    }
+
+    #[test]
+    fn words_are_found_by_their_whole_name() {
+        let find = |words: &str| {
+            let answer = look_here("yes", &format!("find_in b '{words}'; echo \"found=$found\""));
+            Fields::parse(&answer).text("found").to_owned()
+        };
+        assert_eq!([find("a-b=1 b=2 b-c=3"), find("b=2"), find("a=1"), find("")], ["2", "2", "", ""]);
     }
 }
