@@ -39,7 +39,8 @@ fn properties(kafka: &Kafka, folder: &std::path::Path, rest: u16, metrics: u16, 
          config.storage.replication.factor=1\noffset.storage.replication.factor=1\n\
          status.storage.replication.factor=1\nkey.converter=org.apache.kafka.connect.storage.StringConverter\n\
          value.converter=org.apache.kafka.connect.storage.StringConverter\noffset.flush.interval.ms=500\n\
-         connect.protocol=eager\nlisteners=http://127.0.0.1:{rest}\nmetrics.listener=http://127.0.0.1:{metrics}\n",
+         connect.protocol=eager\nworker.unsync.backoff.ms=1000\n\
+         listeners=http://127.0.0.1:{rest}\nmetrics.listener=http://127.0.0.1:{metrics}\n",
         kafka.bootstrap()
     );
     if kafka.ca_pem().is_some() {

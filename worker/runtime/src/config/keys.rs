@@ -79,6 +79,8 @@ pub(crate) const KEYS: &[Key] = &[
     used("heartbeat.interval.ms", int(1), Value("500")),
     used("rebalance.timeout.ms", int(1), Value("60000")),
     used("worker.sync.timeout.ms", int(0), Value("3000")),
+    used("worker.unsync.backoff.ms", int(0), Value("300000")),
+    used("scheduled.rebalance.max.delay.ms", int(0), Value("300000")),
     used("exactly.once.source.support", Text, Value("disabled")),
 
     used("config.storage.topic", Text, Required),
@@ -139,8 +141,6 @@ pub(crate) const KEYS: &[Key] = &[
     used("socket.connection.setup.timeout.ms", long(0), Value("10000")),
 
     // Belong to parts of the JVM worker that this one does not have yet.
-    ignored("worker.unsync.backoff.ms"),
-    ignored("scheduled.rebalance.max.delay.ms"),
     ignored("topic.creation.enable"),
     ignored("socket.connection.setup.timeout.max.ms"),
     ignored("client.dns.lookup"),

@@ -10,7 +10,7 @@ use crate::config::properties::Properties;
 use crate::config::providers::ConfigProviders;
 use crate::config::security::ClientSecurity;
 use crate::config::worker::{
-    InternalTopic, MembershipConfig, OverridePolicy, RestConfig, TaskDefaults, WorkerConfig,
+    InternalTopic, MembershipConfig, OverridePolicy, RestConfig, TaskDefaults, UnsyncBackoff, WorkerConfig,
 };
 use crate::config::{ConfigErrors, Problem, consistency};
 
@@ -126,6 +126,12 @@ impl Reader {
                 heartbeat_interval: self.millis("heartbeat.interval.ms"),
                 rebalance_timeout: self.millis("rebalance.timeout.ms"),
                 sync_timeout: self.millis("worker.sync.timeout.ms"),
+                unsync_backoff: match self.text("connect.protocol").eq_ignore_ascii_case("eager") {
+                    true => UnsyncBackoff::Fixed(self.millis("worker.unsync.backoff.ms")),
+                    false => {
+                        UnsyncBackoff::Growing { longest: self.millis("scheduled.rebalance.max.delay.ms") }
+                    }
+                },
             },
             rest: RestConfig {
                 listeners,

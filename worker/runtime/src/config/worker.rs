@@ -49,6 +49,18 @@ pub(crate) struct MembershipConfig {
     pub(crate) heartbeat_interval: Duration,
     pub(crate) rebalance_timeout: Duration,
     pub(crate) sync_timeout: Duration,
+    pub(crate) unsync_backoff: UnsyncBackoff,
+}
+
+/// How long a worker stays out of its group that could not read the config topic in time. The JVM's choice depends on
+/// the protocol that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnsyncBackoff {
+    Fixed(Duration),
+    /// Fractions of a rebalance's longest delay.
+    Growing {
+        longest: Duration,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -119,6 +131,18 @@ pub(crate) mod tests {
         assert_eq!(config.status_topic.partitions, 5);
         assert_eq!(config.overrides, OverridePolicy::All);
         assert_eq!(config.tasks.offset_flush_interval, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn backoff_is_that_of_the_protocol_asked_for() {
+        let check = |lines: &str, expected: UnsyncBackoff| {
+            assert_eq!(read(lines).unwrap().membership.unsync_backoff, expected, "{lines}");
+        };
+        let growing = |ms| UnsyncBackoff::Growing { longest: Duration::from_millis(ms) };
+        let lines = "worker.unsync.backoff.ms=7\nscheduled.rebalance.max.delay.ms=8\n";
+        check("", growing(300_000));
+        check(lines, growing(8));
+        check(&format!("{lines}connect.protocol=EAGER\n"), UnsyncBackoff::Fixed(Duration::from_millis(7)));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::WorkerConfig;
+use crate::herder::catch_up::Unsynced;
 use crate::herder::requests::Request;
 use crate::herder::restart::impact;
 use crate::herder::stage::StageCell;
@@ -33,8 +34,6 @@ use crate::worker::WorkerEvent;
 use crate::worker::controls::Identity;
 use crate::worker::instances::{TaskOrder, Worker};
 
-/// Before joining again when the config topic could not be read far enough.
-const LAG_PAUSE: Duration = Duration::from_secs(1);
 /// Before a connector is asked again for its tasks after an error that may pass.
 const PLAN_RETRY: Duration = Duration::from_secs(1);
 /// For statuses that are still to be written when everything has stopped.
@@ -101,11 +100,13 @@ pub(crate) struct Actor {
     has_lease: bool,
     /// Task configs on their way to the leader.
     publishing: HashMap<ConnectorName, AbortHandle>,
+    pub(super) unsynced: Unsynced,
 }
 
 impl Actor {
     pub(crate) fn new(parts: Parts) -> Self {
-        Self { parts, current: None, has_lease: false, publishing: HashMap::new() }
+        let unsynced = Unsynced::default();
+        Self { parts, current: None, has_lease: false, publishing: HashMap::new(), unsynced }
     }
 
     /// Joins the group and works until shutdown. Everything is stopped when it returns.
@@ -114,7 +115,7 @@ impl Actor {
         self.parts.stage.begin("shutting down");
         self.abort_publishing();
         self.stop_everything().await;
-        self.parts.member.leave().await;
+        self.parts.member.end().await;
         self.parts.stage.end();
         result
     }
@@ -127,12 +128,8 @@ impl Actor {
             tokio::select! {
                 biased;
                 () = inputs.shutdown.cancelled() => return Ok(()),
-                // Also while the group is being joined again: others may have taken it over, so what is queued here
-                // must not be written any more, however late Kafka can be reached.
-                () = self.parts.session.over(), if self.has_lease => {
-                    self.has_lease = false;
-                    (self.parts.discard_unwritten)();
-                }
+                // Also while the group is being joined again, however late Kafka can be reached.
+                () = self.parts.session.over(), if self.has_lease => self.lease_ended(),
                 event = inputs.group.recv() => match event {
                     Some((id, event)) if self.parts.member.is_current(id) => {
                         self.group_event(event, &inputs.shutdown).await?;
@@ -145,6 +142,12 @@ impl Actor {
                 Some(request) = inputs.requests.recv(), if is_assigned => self.request(request).await,
             }
         }
+    }
+
+    /// Others may do this worker's work by now: what is queued here must not be written any more.
+    pub(super) fn lease_ended(&mut self) {
+        self.has_lease = false;
+        (self.parts.discard_unwritten)();
     }
 
     async fn group_event(
@@ -172,7 +175,7 @@ impl Actor {
         Ok(())
     }
 
-    async fn join(&mut self) {
+    pub(super) async fn join(&mut self) {
         self.parts.stage.begin("waiting for the other workers in the group to join");
         self.parts.metrics.rebalance_began();
         self.parts.member.join().await;
@@ -226,27 +229,8 @@ impl Actor {
             tasks = assignment.work.tasks.len(),
             "joined the group"
         );
-        let offset = |actor: &Self| actor.parts.configs.look(|state| state.offset());
-        if assignment.is_config_mismatch || offset(self) < assignment.config_offset {
-            self.parts.stage.begin("reading to the end of the config topic");
-            let timeout = self.parts.config.membership.sync_timeout;
-            let read = tokio::time::timeout(timeout, self.parts.configs.read_to_end()).await;
-            let has_caught_up = matches!(read, Ok(Ok(()))) && offset(self) >= assignment.config_offset;
-            if !has_caught_up {
-                tracing::warn!(
-                    ours = offset(self),
-                    assigned = assignment.config_offset,
-                    "this worker has not read the config topic as far as its leader, joining again"
-                );
-                tokio::select! {
-                    () = shutdown.cancelled() => return,
-                    () = tokio::time::sleep(LAG_PAUSE) => {}
-                }
-            }
-            if assignment.is_config_mismatch || !has_caught_up {
-                self.join().await;
-                return;
-            }
+        if !self.has_caught_up(&assignment, is_leader, shutdown).await {
+            return;
         }
         self.parts.identity.generation.store(generation, Ordering::Release);
         let work = &assignment.work;

@@ -4,12 +4,15 @@
 //! is one task that owns all state of this worker and reacts to requests, to the config topic and to the group.
 
 pub(crate) mod actor;
+mod catch_up;
 pub(crate) mod distributed;
 pub(crate) mod requests;
 mod restart;
 pub(crate) mod restart_plan;
 pub(crate) mod stage;
 pub(crate) mod task_configs;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

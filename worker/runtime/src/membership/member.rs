@@ -40,7 +40,8 @@ pub(crate) struct JoinId(u64);
 pub(crate) enum Command {
     /// Join, or join again. Nothing that was assigned may be running any more.
     Join(JoinId),
-    Leave(oneshot::Sender<()>),
+    /// Leave, and do nothing until the next join.
+    Leave { reason: &'static str, done: oneshot::Sender<()> },
 }
 
 #[derive(Debug)]
@@ -67,6 +68,22 @@ pub(crate) struct Assigned {
 pub(crate) struct Owners {
     pub(crate) connectors: HashMap<ConnectorName, String>,
     pub(crate) tasks: HashMap<TaskId, String>,
+}
+
+#[cfg(test)]
+impl JoinId {
+    pub(crate) fn of(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+#[cfg(test)]
+impl MemberHandle {
+    /// A member that is the test: it receives what the real one is told.
+    pub(crate) fn fake() -> (Self, mpsc::Receiver<Command>) {
+        let (commands, inbox) = mpsc::channel(8);
+        (Self { commands, last: JoinId::default(), task: tokio::spawn(async {}) }, inbox)
+    }
 }
 
 pub(crate) struct Settings {
@@ -117,14 +134,21 @@ impl MemberHandle {
         self.last == id
     }
 
-    /// Leaves the group and ends the member.
-    pub(crate) async fn leave(self) {
+    /// Leaves the group. Nothing that was assigned may be running any more.
+    pub(crate) async fn leave(&mut self, reason: &'static str) {
+        // Of the join that ends here nothing matters any more.
+        self.last = JoinId(self.last.0 + 1);
         let (done, left) = oneshot::channel();
-        if self.commands.send(Command::Leave(done)).await.is_ok()
+        if self.commands.send(Command::Leave { reason, done }).await.is_ok()
             && tokio::time::timeout(LEAVE_TIMEOUT, left).await.is_err()
         {
             tracing::warn!("the group could not be told in time that this worker leaves");
         }
+    }
+
+    /// Leaves the group and ends the member.
+    pub(crate) async fn end(mut self) {
+        self.leave("worker is shutting down").await;
         self.task.abort();
     }
 }
@@ -161,13 +185,20 @@ impl<V: GroupView> Actor<V> {
         loop {
             command = match command {
                 None => return,
-                Some(Command::Leave(done)) => {
-                    if let Err(error) = self.member.leave("worker is shutting down").await {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "could not leave the group");
+                Some(Command::Leave { reason, done }) => {
+                    self.settings.session.end();
+                    match interruptible(&mut inbox, self.member.leave(reason)).await {
+                        Interrupted::By(command) => command,
+                        Interrupted::Done(left) => {
+                            if let Err(error) = left {
+                                let error = &error as &dyn std::error::Error;
+                                tracing::warn!(error, "could not leave the group");
+                            }
+                            // The asker may have given up.
+                            let _ = done.send(());
+                            inbox.recv().await
+                        }
                     }
-                    // The asker may have given up.
-                    let _ = done.send(());
-                    return;
                 }
                 Some(Command::Join(id)) => match interruptible(&mut inbox, self.join()).await {
                     Interrupted::By(command) => command,
