@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::WorkerConfig;
-use crate::herder::requests::{Answer, Request};
+use crate::herder::requests::{Answer, Patch, Request, patched};
 use crate::herder::stage::StageCell;
 use crate::herder::{
     ConnectorInfo, ConnectorKind, ConnectorStatus, Existing, Health, Herder, HerderError, Put, RestartScope,
@@ -26,6 +26,8 @@ use crate::storage::status_store::StatusStore;
 
 /// For one operation.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
+/// How often a patch is merged anew because others were quicker.
+const PATCH_ATTEMPTS: usize = 10;
 /// For a sign of life.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -211,21 +213,17 @@ impl Herder for DistributedHerder {
         self.ask(|answer| Request::Put { name, config, initial_state, existing, answer }).await
     }
 
-    async fn patch(
-        &self,
-        name: &ConnectorName,
-        patch: Vec<(String, Option<String>)>,
-    ) -> Result<ConnectorInfo, HerderError> {
-        let mut config = self.info(name).await?.config;
-        for (key, value) in patch {
-            match value {
-                Some(value) => drop(config.insert(key, value)),
-                None => drop(config.remove(&key)),
+    async fn patch(&self, name: &ConnectorName, patch: Patch) -> Result<ConnectorInfo, HerderError> {
+        // Judging may take long, so the herder's task does not wait for it; it merges again and compares.
+        for _ in 0..PATCH_ATTEMPTS {
+            let judged = patched(self.info(name).await?.config, &patch);
+            self.judged(&judged).await?;
+            let (name, patch) = (name.clone(), patch.clone());
+            if let Some(info) = self.ask(|answer| Request::Patch { name, patch, judged, answer }).await? {
+                return Ok(info);
             }
         }
-        self.judged(&config).await?;
-        let name = name.clone();
-        self.ask(|answer| Request::Patch { name, config, answer }).await
+        Err(HerderError::Conflict)
     }
 
     async fn delete(&self, name: &ConnectorName) -> Result<(), HerderError> {

@@ -11,6 +11,19 @@ use crate::names::{ConnectorName, RawConfig, TargetState, TaskId};
 
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, HerderError>>;
 
+/// Key -> new value; a key without value is removed.
+pub(crate) type Patch = Vec<(String, Option<String>)>;
+
+pub(super) fn patched(mut config: RawConfig, patch: &Patch) -> RawConfig {
+    for (key, value) in patch {
+        match value {
+            Some(value) => drop(config.insert(key.clone(), value.clone())),
+            None => drop(config.remove(key)),
+        }
+    }
+    config
+}
+
 /// Requests that change something, and those that only the leader or an owner can do.
 pub(crate) enum Request {
     Put {
@@ -20,10 +33,12 @@ pub(crate) enum Request {
         existing: Existing,
         answer: Answer<Put>,
     },
+    /// The answer is `None` when the patch does not lead to the config that was judged: somebody was quicker.
     Patch {
         name: ConnectorName,
-        config: RawConfig,
-        answer: Answer<ConnectorInfo>,
+        patch: Patch,
+        judged: RawConfig,
+        answer: Answer<Option<ConnectorInfo>>,
     },
     Delete {
         name: ConnectorName,
@@ -64,11 +79,8 @@ impl Actor {
             Request::Put { name, config, initial_state, existing, answer } => {
                 let _ = answer.send(self.put(&name, config, initial_state, existing).await);
             }
-            Request::Patch { name, config, answer } => {
-                let put = self.put(&name, config, None, Existing::Replace).await;
-                let _ = answer.send(put.map(|put| match put {
-                    Put::Created(info) | Put::Updated(info) => info,
-                }));
+            Request::Patch { name, patch, judged, answer } => {
+                let _ = answer.send(self.patch(&name, &patch, judged).await);
             }
             Request::Delete { name, answer } => drop(answer.send(self.delete(&name).await)),
             Request::Stop { name, answer } => drop(answer.send(self.stop(&name).await)),
@@ -123,6 +135,22 @@ impl Actor {
         stored.map_err(HerderError::Store)?;
         let info = self.parts.configs.look(|s| info(s, name)).ok_or_else(|| not_found(name))?;
         Ok(if is_known { Put::Updated(info) } else { Put::Created(info) })
+    }
+
+    async fn patch(
+        &mut self,
+        name: &ConnectorName,
+        patch: &Patch,
+        judged: RawConfig,
+    ) -> Result<Option<ConnectorInfo>, HerderError> {
+        self.must_lead()?;
+        let current = self.parts.configs.look(|s| s.config(name).cloned()).ok_or_else(|| not_found(name))?;
+        if patched((*current).clone(), patch) != judged {
+            return Ok(None);
+        }
+        match self.put(name, judged, None, Existing::Replace).await? {
+            Put::Created(info) | Put::Updated(info) => Ok(Some(info)),
+        }
     }
 
     async fn delete(&mut self, name: &ConnectorName) -> Result<(), HerderError> {

@@ -211,10 +211,55 @@ impl Group {
         let id = self.join().await;
         self.assign(id, true, self.offset(), false).await;
     }
+
+    /// Makes the worker leader as often as it joins.
+    async fn lead(&mut self) {
+        loop {
+            self.make_leader().await;
+        }
+    }
 }
 
 fn set(key: &str, value: &str) -> Vec<(String, Option<String>)> {
     vec![(key.to_owned(), Some(value.to_owned()))]
+}
+
+#[tokio::test]
+async fn patches_at_the_same_time_are_all_kept() {
+    let Bench { herder, mut group, .. } = Bench::start("");
+    let patches = async {
+        let name = connector();
+        let (one, two, three) = tokio::join!(
+            herder.patch(&name, set("a", "1")),
+            herder.patch(&name, set("b", "2")),
+            herder.patch(&name, vec![("topic".to_owned(), Some("u".to_owned())), ("none".to_owned(), None)]),
+        );
+        one.and(two).and(three).unwrap();
+        herder.info(&name).await.unwrap().config
+    };
+    let config = tokio::select! {
+        config = patches => config,
+        () = group.lead() => unreachable!("it goes on forever"),
+    };
+    for (key, expected) in [("a", "1"), ("b", "2"), ("topic", "u"), ("file", "/none")] {
+        assert_eq!(config.get(key).map(String::as_str), Some(expected), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn patch_does_not_bring_back_what_is_deleted_meanwhile() {
+    let Bench { herder, mut group, .. } = Bench::start("");
+    let requests = async {
+        let name = connector();
+        let (deleted, patched) = tokio::join!(herder.delete(&name), herder.patch(&name, set("a", "1")));
+        deleted.unwrap();
+        assert!(matches!(patched, Err(HerderError::NotFound(_))), "{patched:?}");
+        assert!(matches!(herder.info(&name).await, Err(HerderError::NotFound(_))));
+    };
+    tokio::select! {
+        () = requests => {}
+        () = group.lead() => unreachable!("it goes on forever"),
+    }
 }
 
 #[tokio::test(start_paused = true)]
