@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect_api::ConnectError;
+use connect_api::{ConnectError, Props};
 use futures::FutureExt;
 use futures::future::join_all;
 use tokio::runtime::Handle;
@@ -123,26 +123,35 @@ impl Worker {
         let class = raw.get("connector.class").map(|c| c.trim()).unwrap_or_default();
         let found = registry::find_connector(class);
         let version = found.as_ref().ok().map(|p| p.version.to_owned());
-        let reporter = Reporter::new(
-            name.clone(),
-            self.around.status.clone(),
-            self.around.identity.clone(),
-            self.around.session.clone(),
-            version.clone(),
-        );
         let prepared = found.map_err(|e| ConnectError::connect(e.to_string())).and_then(|plugin| {
             let props = self.around.config.providers.resolve_map(raw).map_err(unresolved)?;
             Ok((plugin, props))
         });
-        let (plugin, props) = match prepared {
-            Ok(prepared) => prepared,
+        match prepared {
+            Ok((plugin, props)) => self.run_connector(name, plugin, props, target),
             Err(error) => {
                 tracing::error!(connector = %name, error = &error as &dyn std::error::Error, "connector failed to start");
                 self.around.registry.numbers().connector_startups.record(false);
-                reporter.report(State::Failed, Some(error.java_trace())).await;
-                return;
+                self.connector_reporter(name, version).report(State::Failed, Some(error.java_trace())).await;
             }
-        };
+        }
+    }
+
+    fn connector_reporter(&self, name: &ConnectorName, version: Option<String>) -> Reporter<ConnectorName> {
+        let around = &self.around;
+        let (status, identity, session) = (&around.status, &around.identity, &around.session);
+        Reporter::new(name.clone(), status.clone(), identity.clone(), session.clone(), version)
+    }
+
+    /// `props` are those of the connector, with variables replaced.
+    fn run_connector(
+        &mut self,
+        name: &ConnectorName,
+        plugin: &'static Plugin,
+        props: Props,
+        target: TargetState,
+    ) {
+        let reporter = self.connector_reporter(name, Some(plugin.version.to_owned()));
         tracing::info!(connector = %name, class = plugin.class, "starting connector");
         let facts = ConnectorFacts {
             state: State::Unassigned,
@@ -420,3 +429,6 @@ fn topics(config: &RawConfig) -> Vec<String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
