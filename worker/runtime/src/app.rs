@@ -370,3 +370,6 @@ impl GroupView for View {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
