@@ -103,13 +103,16 @@ impl Phase for Docker {
 async fn look(at: &Scoped<'_>) -> Result<DockerFacts, PhaseError> {
     let host = at.host();
     let users = || at.host_spec().docker.group_users.iter().map(|user| user.as_str());
-    let (glance, engine) = (docker::look(users()), containers::look(Privilege::Root));
-    let (answer, engine) = tokio::try_join!(host.check(&glance), host.check(&engine))?;
+    let (look, engine) = (docker::look(users()), containers::look(Privilege::Root));
+    let (answer, engine) = tokio::try_join!(host.check(&look), host.check(&engine))?;
     let facts = docker::parse(&answer);
-    if facts.engine.is_none() || matches!(Engine::parse(&engine), Engine::Answers(_)) {
-        return Ok(facts);
+    match Engine::parse(&engine) {
+        Engine::Silent { said } if facts.engine.is_some() => {
+            let facts = docker::parse(&host.check(&docker::look_beside_engine(users())).await?);
+            Ok(DockerFacts { engine_error: said, ..facts })
+        }
+        _ => Ok(facts),
     }
-    Ok(docker::parse(&host.check(&docker::look_closely(users())).await?))
 }
 
 /// What stays of a change, and how to remove it by hand.

@@ -178,6 +178,50 @@ async fn image_converges() {
     let host =
         host_that_changes("look at the worker image", "image=of another program\n", "load the worker", after);
     converges(Image, host, 1).await;
+
+    let (reference, digest) = (artifact.image(), artifact.image_digest().to_owned());
+    let made_from = |image: &str| {
+        let label = format!("provision.image-digest={digest}");
+        format!("engine=answers\ncontainer=[\"w\",\"Up 1 second\",{image:?},\"\",{label:?}]\n")
+    };
+    for (image, changes) in [(reference.as_str(), 0), ("0123456789ab", 1)] {
+        let answer = made_from(image);
+        let folder = tempfile::tempdir().unwrap();
+        let host = Arc::new(FakeHost::new("w1").on("look at containers", move |_| Some(said(&answer))));
+        let ctx = context(Arc::clone(&host), folder.path());
+        let target = Target::Host(host.name().clone());
+        let at = Scoped { ctx: &ctx, target: &target };
+        let facts = Image.check(&at).await.unwrap();
+        assert_eq!(Image.plan(&at, &facts).changes.len(), changes, "{image}");
+        // Asked for only where no container tells of it.
+        assert_eq!(host.ran().contains(&"look at the worker image".to_owned()), changes > 0, "{image}");
+    }
+}
+
+#[tokio::test]
+async fn what_files_say_of_docker_is_believed_only_of_an_engine_that_answers() {
+    let check = async |containers: &'static str, finding: Option<&str>| {
+        let folder = tempfile::tempdir().unwrap();
+        let glance =
+            "client=docker\nengine=26.1.5\nplugin=2.26.1\nunit=yes\nenabled=yes\nactive=yes\napt=yes\n";
+        let beside = "client=docker\nplugin=2.26.1\nunit=yes\nenabled=yes\nactive=yes\n";
+        let host = FakeHost::new("w1")
+            .on("look at Docker", move |_| Some(said(glance)))
+            .on("look at Docker beside", move |_| Some(said(beside)))
+            .on("look at containers", move |_| Some(said(containers)));
+        let host = Arc::new(host);
+        let ctx = context(Arc::clone(&host), folder.path());
+        let target = Target::Host(host.name().clone());
+        let at = Scoped { ctx: &ctx, target: &target };
+        let facts = Docker.check(&at).await.unwrap();
+        let planned = Docker.plan(&at, &facts);
+        assert_eq!(planned.changes, []);
+        let found: Vec<&str> = planned.findings.iter().map(|finding| finding.message.as_str()).collect();
+        assert_eq!(found, finding.into_iter().collect::<Vec<_>>());
+    };
+    check("engine=answers\n", None).await;
+    let silent = "Docker is installed and its engine does not answer: it hangs";
+    check("engine_error=it hangs\n", Some(silent)).await;
 }
 
 #[tokio::test]

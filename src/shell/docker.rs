@@ -85,19 +85,19 @@ const LOOK: &str = include_str!("docker.sh");
 
 /// Looks at Docker, and at the group memberships of `users`. Parse the answer with [`parse`].
 ///
-/// The engine is not asked where its files tell what it would say. They tell the truth of one that answers; whether it
-/// does is for [`super::containers`] to see.
+/// Neither engine nor systemd is asked where files tell what they would say. Files tell the truth of an engine that
+/// answers; whether it does is for [`super::containers`] to see.
 pub(crate) fn look<'a>(users: impl IntoIterator<Item = &'a str>) -> Command {
     Command::look("look at Docker", script("yes", users)).as_root()
 }
 
-/// As [`look`], and asks the engine and systemd themselves.
-pub(crate) fn look_closely<'a>(users: impl IntoIterator<Item = &'a str>) -> Command {
-    Command::look("look at Docker closely", script("no", users)).as_root()
+/// As [`look`], of an engine that does not answer: it is not asked again.
+pub(crate) fn look_beside_engine<'a>(users: impl IntoIterator<Item = &'a str>) -> Command {
+    Command::look("look at Docker beside its engine", script("no", users)).as_root()
 }
 
-fn script<'a>(glance: &str, users: impl IntoIterator<Item = &'a str>) -> String {
-    let mut script = format!("glance={glance}\n{LOOK}");
+fn script<'a>(answers: &str, users: impl IntoIterator<Item = &'a str>) -> String {
+    let mut script = format!("answers={answers}\n{LOOK}");
     for user in users {
         let user = quote(user);
         script += &format!(
@@ -109,7 +109,7 @@ fn script<'a>(glance: &str, users: impl IntoIterator<Item = &'a str>) -> String 
     script
 }
 
-/// Reads the answer of [`look`] or [`look_closely`].
+/// Reads the answer of [`look`] or [`look_beside_engine`].
 pub(crate) fn parse(answer: &str) -> DockerFacts {
     let fields = Fields::parse(answer);
     let compose = match (
@@ -303,18 +303,18 @@ mod tests {
     }
 
     /// What a real shell makes of the script and of `then`, where `docker` is a function of it.
-    fn look_here(glance: &str, then: &str) -> String {
+    fn look_here(answers: &str, then: &str) -> String {
         let docker = "docker() { case $1 in version) echo engine=26.1.5 ;; compose) echo 2.26.1 ;; esac; }";
-        let script = format!("{docker}\ntimeout() {{ shift; \"$@\"; }}\n{}{then}\n", script(glance, []));
+        let script = format!("{docker}\ntimeout() {{ shift; \"$@\"; }}\n{}{then}\n", script(answers, []));
         let output = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
     #[test]
-    fn a_close_look_asks_the_engine_itself() {
+    fn an_engine_that_does_not_answer_is_not_asked_again() {
         let facts = parse(&look_here("no", ""));
-        assert_eq!((facts.client, facts.engine), (Client::Docker, DottedVersion::parse("26.1.5")));
+        assert_eq!((facts.client, facts.engine), (Client::Docker, None));
         assert!(matches!(facts.compose, Compose::Plugin(_)), "{:?}", facts.compose);
     }
 

@@ -1,4 +1,5 @@
-# Looks at Docker. $glance is set by the caller: whether files may say what the engine and systemd would.
+# Looks at Docker. $answers is set by the caller: `no` for an engine that was asked already and does not answer. Of one
+# that does, files may say what it and systemd would.
 client=absent
 # A snap's commands are in the path of some logins only, and its engine takes the socket in any case.
 if path=$(command -v docker) || { path=/snap/bin/docker && [ -L "$path" ]; }; then
@@ -38,7 +39,7 @@ echo "client=$client"
 # The process id of the engine on this machine, if that is the one which the client asks.
 home=${DOCKER_CONFIG:-$HOME/.docker}
 engine=
-if [ "$glance" = yes ] && [ -z "${DOCKER_HOST-}${DOCKER_CONTEXT-}" ] && [ ! -e "$home/config.json" ]; then
+if [ "$answers" = yes ] && [ -z "${DOCKER_HOST-}${DOCKER_CONTEXT-}" ] && [ ! -e "$home/config.json" ]; then
     { read -r engine </run/docker.pid; } 2>/dev/null
 fi
 
@@ -65,7 +66,7 @@ if [ "$client" = docker ]; then
     find_in "$engine_package" "$versions"
     if [ -n "$found" ]; then
         echo "engine=${found#*:}"
-    else
+    elif [ "$answers" = yes ]; then
         said=$(timeout 20 docker version --format 'engine={{.Server.Version}}' 2>&1)
         case $? in
         0) echo "$said" ;;
