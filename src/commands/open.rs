@@ -92,8 +92,12 @@ impl Run {
         let wanted: Vec<&model::Host> =
             inventory.hosts.iter().filter(|host| selection.has_host(&host.name)).collect();
         let connecting = connect(&ssh, &inventory, &wanted, &secrets, &home, &events, args.parallel);
-        // The phases ask for the worker's digest before they look at a host, and they are to look at it in one go.
-        let at_hand = worker_build::at_hand(args.worker.as_deref(), inventory.runtime);
+        // Phases ask for the worker's digest before they look at a host, and they are to look at it in one go.
+        let at_hand = async {
+            let is_asked_for = looks_at_hosts(command) && selection.has_phase("files");
+            let at_hand = worker_build::at_hand(args.worker.as_deref(), inventory.runtime);
+            if is_asked_for { at_hand.await } else { None }
+        };
         let (connected, artifact) = tokio::join!(interrupt.unless(connecting), at_hand);
         let Connected { hosts, routes, claimed, failures } = match connected {
             Ok(connected) => connected,
@@ -173,6 +177,11 @@ impl Run {
         pointers.push(command("stop it", format!("{} destroy --yes{flags}", program())));
         pointers
     }
+}
+
+/// Whether a command calls the phases' checks.
+fn looks_at_hosts(command: &str) -> bool {
+    !matches!(command, "records" | "destroy")
 }
 
 /// The last words of a run that was stopped before it changed anything.
