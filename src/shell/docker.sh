@@ -23,23 +23,29 @@ find_in() {
     case " $2" in *" $1="*) found=" $2" found=${found#*" $1="} found=${found%% *} ;; esac
 }
 
-case $client in
-docker)
+client_package=
+if [ "$client" = docker ]; then
     find_in "$program" "$owned"
+    client_package=$found
     case $program in
     */snap|/snap/*) client=snap ;;
     *podman*) client=podman ;;
     # Podman's stand-in is a script.
-    *) [ -n "$found" ] || if [ "$(head -c 2 -- "$path")" = '#!' ] && grep -qi podman -- "$path"; then client=podman; fi ;;
+    *)
+        if [ -z "$client_package" ] && [ "$(head -c 2 -- "$path")" = '#!' ] && grep -qi podman -- "$path"; then
+            client=podman
+        fi
+        ;;
     esac
-    ;;
-esac
+fi
 echo "client=$client"
 
-# The process id of the engine on this machine, if that is the one which the client asks.
+# The process id of the engine on this machine, if that is the one which the client asks: one of Docker's own that was
+# told of no other.
 home=${DOCKER_CONFIG:-$HOME/.docker}
 engine=
-if [ "$answers" = yes ] && [ -z "${DOCKER_HOST-}${DOCKER_CONTEXT-}" ] && [ ! -e "$home/config.json" ]; then
+if [ "$answers" = yes ] && [ -n "$client_package" ] && [ -z "${DOCKER_HOST-}${DOCKER_CONTEXT-}" ] &&
+    [ ! -e "$home/config.json" ]; then
     { read -r engine </run/docker.pid; } 2>/dev/null
 fi
 
