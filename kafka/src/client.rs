@@ -139,12 +139,17 @@ impl Client {
         let met_wrong_controller = error.code() == Some(ResponseError::NotController);
         let paused = retry.pause(error).await;
         if matches!(paused, Ok(()) | Err(Error::Deadline { .. })) {
-            let mut state = self.state();
-            state.view.forget();
-            state.turn = state.turn.wrapping_add(1);
-            state.needs_controller |= met_wrong_controller;
+            self.look_afresh();
+            self.state().needs_controller |= met_wrong_controller;
         }
         paused
+    }
+
+    /// Forgets what is known of the cluster, and asks another broker next.
+    pub(crate) fn look_afresh(&self) {
+        let mut state = self.state();
+        state.view.forget();
+        state.turn = state.turn.wrapping_add(1);
     }
 
     pub(crate) async fn call<R: Request>(

@@ -1,13 +1,12 @@
 //! A wire client for what librdkafka cannot do: membership in a group of any protocol type (Connect's is `connect`),
-//! SCRAM users, ACLs and all other administration, over any byte stream.
+//! SCRAM users, ACLs and all other administration, over any byte stream; and records by the batch.
 //!
 //! Start at [`Client`]: it is given bootstrap endpoints, a [`Security`] and a [`Dial`] that makes byte streams (plain
 //! TCP, or channels forwarded through SSH), and finds the rest of the cluster by itself. [`Client::probe_login`] tries
 //! one broker's TLS and SASL and says precisely what is wrong. [`group::Member`] takes part in a group.
 //!
-//! It deliberately has no producer or consumer of records beyond the small [`Client::produce`] and [`Client::fetch`],
-//! which serve checks and people; the record path of the worker belongs to librdkafka. It has no assignor either:
-//! what the members of a group tell each other is bytes here.
+//! [`Fetcher`] reads partitions for the worker's sinks. It deliberately has no producer beyond the small
+//! [`Client::produce`], which serves checks, and no assignor: what the members of a group tell each other is bytes here.
 //!
 //! Inside, each broker has one task that owns its connection (`link`), a connection is opened and authenticated in
 //! `connection`, and `client` sends requests along a `route` (any broker, controller, coordinator, leader) and repeats
@@ -20,6 +19,7 @@ mod connection;
 mod dial;
 mod endpoint;
 mod error;
+mod fetch;
 mod link;
 mod login_error;
 mod records;
@@ -50,7 +50,8 @@ pub use crate::client::{Client, ClientConfig};
 pub use crate::dial::{BoxedStream, Dial, Stream, TcpDial};
 pub use crate::endpoint::{BrokerId, Endpoint, EndpointError, TopicPartition};
 pub use crate::error::{ApiRefusal, Error, TheirVersions, UnsupportedApi, WireError};
+pub use crate::fetch::{FetchConfig, FetchError, Fetcher, Isolation, OffsetReset, RecordSet, RecordsError};
 pub use crate::login_error::{LoginError, Stage};
-pub use crate::records::{Acks, NewRecord, Record};
+pub use crate::records::{Acks, NewRecord, Record, TimestampType};
 pub use crate::sasl::{Sasl, Security};
 pub use crate::tls::{HostnameCheck, Identity, Tls, TlsSetupError, Trust};

@@ -9,26 +9,37 @@ use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProdu
 use kafka_protocol::messages::{ApiKey, FetchRequest, ProduceRequest, TopicName};
 
 use crate::admin::{left_out, text, verdict};
-use crate::batch::{decode, encode};
+use crate::batch::encode;
 use crate::client::{Client, call_on};
 use crate::endpoint::TopicPartition;
 use crate::error::Error;
+use crate::fetch::RecordSet;
 use crate::retry::Retry;
 use crate::route::Route;
 use crate::wire::AnyRequest;
 
 /// The last version of Fetch and Produce that names topics; later ones want their ids.
-const LAST_WITH_NAMES: i16 = 12;
+pub(crate) const LAST_WITH_NAMES: i16 = 12;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     pub offset: i64,
     /// Milliseconds since 1970.
     pub timestamp: i64,
+    pub timestamp_type: TimestampType,
     pub key: Option<Bytes>,
     pub value: Option<Bytes>,
-    /// In their order; of several headers with one name only the last is kept.
+    /// In their order.
     pub headers: Vec<(String, Option<Bytes>)>,
+}
+
+/// Who has set a record's timestamp: `message.timestamp.type` of its topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimestampType {
+    /// Its producer.
+    CreateTime,
+    /// The broker.
+    LogAppendTime,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +77,12 @@ impl Client {
                 Err(error) => self.recover(&mut retry, error).await?,
             }
         };
-        decode(encoded, offset)
+        let mut set = RecordSet::new(encoded, offset, true, Vec::new());
+        let mut records = Vec::new();
+        while let Some(record) = set.next_record().map_err(|error| Error::Records(error.into()))? {
+            records.push(record);
+        }
+        Ok(records)
     }
 
     /// Writes records as one batch, and returns the offset of the first. If the answer is lost on the way, they are

@@ -40,6 +40,23 @@ impl View {
         *self = Self::default();
     }
 
+    pub(crate) fn broker(&self, id: BrokerId) -> Option<&Endpoint> {
+        self.brokers.get(&id)
+    }
+
+    pub(crate) fn leader(&self, partition: &TopicPartition) -> Option<&Endpoint> {
+        self.leaders.get(partition)
+    }
+
+    pub(crate) fn forget_leader(&mut self, partition: &TopicPartition) {
+        self.leaders.remove(partition);
+    }
+
+    /// Whatever this broker was thought to lead may be elsewhere now.
+    pub(crate) fn forget_leader_of_all(&mut self, broker: &Endpoint) {
+        self.leaders.retain(|_, leader| leader != broker);
+    }
+
     fn learn(&mut self, metadata: &MetadataResponse) {
         self.brokers = metadata
             .brokers

@@ -30,6 +30,8 @@ pub enum OffsetSpec {
     Earliest,
     /// One behind the last record, transactions under way included.
     Latest,
+    /// Behind the last record that no transaction under way can take back.
+    LastStable,
     /// The first record at this time or later, in milliseconds since 1970; -1 when there is none.
     Timestamp(i64),
 }
@@ -38,7 +40,7 @@ impl OffsetSpec {
     fn wire(self) -> i64 {
         match self {
             Self::Earliest => -2,
-            Self::Latest => -1,
+            Self::Latest | Self::LastStable => -1,
             Self::Timestamp(milliseconds) => milliseconds,
         }
     }
@@ -212,6 +214,7 @@ fn list_offsets_request(partitions: &[TopicPartition], spec: OffsetSpec) -> List
     };
     ListOffsetsRequest::default()
         .with_replica_id(WireBrokerId(-1))
+        .with_isolation_level(i8::from(spec == OffsetSpec::LastStable))
         .with_topics(topics.into_iter().map(topic).collect())
 }
 

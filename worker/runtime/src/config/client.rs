@@ -11,6 +11,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
 use crate::config::Problem;
+use crate::config::fetch::{self, FetchSettings};
 use crate::config::properties::Properties;
 use crate::config::security::ClientSecurity;
 
@@ -23,7 +24,6 @@ pub(crate) enum ClientKind {
 const RENAMED: &[(&str, &str)] = &[
     ("max.request.size", "message.max.bytes"),
     ("delivery.timeout.ms", "message.timeout.ms"),
-    ("fetch.max.wait.ms", "fetch.wait.max.ms"),
     ("send.buffer.bytes", "socket.send.buffer.bytes"),
     ("receive.buffer.bytes", "socket.receive.buffer.bytes"),
     ("compression.gzip.level", "compression.level"),
@@ -55,8 +55,6 @@ const WITHOUT_MEANING: &[&str] = &[
     "partitioner.ignore.keys",
     "metadata.max.idle.ms",
     "security.providers",
-    // Read by the sink runner, not by librdkafka.
-    "max.poll.records",
     // Read by `ClientSecurity`.
     "security.protocol",
     "sasl.mechanism",
@@ -105,6 +103,7 @@ pub(crate) fn librdkafka(
         }
         ClientKind::Consumer => {
             config.set("enable.auto.commit", "false");
+            // Internal topics alone are read through librdkafka; see `config::fetch`.
             config.set("isolation.level", "read_uncommitted");
             config.set("enable.auto.offset.store", "false");
             config.set("partition.assignment.strategy", "range");
@@ -155,6 +154,7 @@ pub(crate) fn librdkafka(
             (_, "interceptor.classes" | "partitioner.class") => {
                 problems.push(Problem::new(key, "not supported: it names a Java class"));
             }
+            (ClientKind::Consumer, key) if fetch::SETTINGS.contains(&key) => {}
             // A consumer's request timeout follows socket.timeout.ms in librdkafka.
             (ClientKind::Consumer, "request.timeout.ms") => {
                 config.set("socket.timeout.ms", value);
@@ -165,6 +165,9 @@ pub(crate) fn librdkafka(
                 config.set(name, value);
             }
         }
+    }
+    if kind == ClientKind::Consumer {
+        problems.extend(FetchSettings::from_java(java).err().unwrap_or_default());
     }
     security.apply_to(&mut config);
     if problems.is_empty() {
@@ -239,7 +242,6 @@ mod tests {
         check(Producer, "max.request.size", "2000000", "message.max.bytes", "2000000");
         check(Producer, "delivery.timeout.ms", "2147483647", "message.timeout.ms", "2147483647");
         check(Producer, "compression.type", "zstd", "compression.type", "zstd");
-        check(Consumer, "fetch.max.wait.ms", "100", "fetch.wait.max.ms", "100");
         check(
             Consumer,
             "partition.assignment.strategy",

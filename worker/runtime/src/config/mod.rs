@@ -2,10 +2,11 @@
 //!
 //! `keys.rs` is the table of all properties; `reader.rs` reads by it, and `worker.rs` is what comes of it;
 //! `consistency.rs` says what must fit together; `client.rs` turns the settings of a Java client into those of
-//! librdkafka. Nothing here connects to anything.
+//! librdkafka, and `fetch.rs` those about fetching into our fetcher's. Nothing here connects to anything.
 
 pub(crate) mod client;
 pub(crate) mod consistency;
+pub(crate) mod fetch;
 pub(crate) mod jaas;
 pub(crate) mod keys;
 pub(crate) mod listener;

@@ -35,8 +35,6 @@ use crate::worker::{WorkerEvent, client_settings, sink_runner, source_runner};
 
 /// How long a connector may take to stop; it has nothing to write.
 const CONNECTOR_STOP: Duration = Duration::from_secs(5);
-/// Records per `put` unless `max.poll.records` says otherwise.
-const MAX_POLL_RECORDS: usize = 2_000;
 
 /// Everything a runner needs of its surroundings.
 pub(crate) struct Surroundings {
@@ -351,7 +349,6 @@ impl Worker {
             }
             Some(Connector::Sink(sink)) => {
                 let settings = client_settings::consumer(&around.config, &connector, &order.id);
-                let max = settings.get("max.poll.records").and_then(|n| n.trim().parse().ok());
                 let topics = topics(&connector);
                 let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
                 let consumer = SinkConsumer::open(&settings, &topics);
@@ -362,7 +359,6 @@ impl Worker {
                     props,
                     pipeline,
                     consumer,
-                    max_poll_records: max.filter(|n| *n > 0).unwrap_or(MAX_POLL_RECORDS),
                     defaults: around.config.tasks.clone(),
                     tracks_topics: around.config.topic_tracking,
                     controls,

@@ -9,7 +9,6 @@ pub(crate) mod controls;
 pub(crate) mod deliveries;
 pub(crate) mod instances;
 pub(crate) mod pipeline;
-pub(crate) mod sink_batch;
 pub(crate) mod sink_consumer;
 pub(crate) mod sink_context;
 pub(crate) mod sink_offsets;

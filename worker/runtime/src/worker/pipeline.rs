@@ -5,9 +5,10 @@
 use std::ops::Range;
 
 use connect_api::{
-    Bytes, BytesMut, ConnectError, ConnectRecord, Encoded, Header, Headers, SinkRecord, SourceBatch,
-    SourceEntry, TimestampType,
+    BytesMut, ConnectError, ConnectRecord, Encoded, Header, Headers, SinkRecord, SourceBatch, SourceEntry,
+    TimestampType, TopicPartition,
 };
+use kafka_control::Record;
 use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 
 use crate::metrics::task::TaskMetrics;
@@ -51,19 +52,6 @@ pub(crate) struct EncodedRecord {
     key: Option<Range<usize>>,
     value: Option<Range<usize>>,
     pub(crate) headers: Option<OwnedHeaders>,
-}
-
-/// A consumed record before conversion.
-pub(crate) struct RawRecord {
-    pub(crate) topic: connect_api::Topic,
-    pub(crate) partition: i32,
-    pub(crate) offset: i64,
-    pub(crate) timestamp: Option<i64>,
-    pub(crate) timestamp_type: TimestampType,
-    pub(crate) key: Option<Range<usize>>,
-    pub(crate) value: Option<Range<usize>>,
-    /// Name and value; most records have none.
-    pub(crate) headers: Vec<(String, Option<Bytes>)>,
 }
 
 impl Pipeline {
@@ -130,24 +118,23 @@ impl Pipeline {
         Ok(EncodedRecord { key, value: appended(encoded, start, buffer), headers })
     }
 
-    /// Decodes one record whose key and value are ranges of `bytes`, and adds it to `records`, or drops it. Errors
-    /// fail the task.
+    /// Decodes one record of a partition and adds it to `records`, or drops it. Errors fail the task.
     pub(crate) fn decode(
         &mut self,
-        raw: RawRecord,
-        bytes: &Bytes,
+        from: &TopicPartition,
+        raw: Record,
         metrics: &TaskMetrics,
         records: &mut Vec<SinkRecord>,
     ) -> Result<(), ConnectError> {
-        match self.try_decode(&raw, bytes) {
+        match self.try_decode(from, &raw) {
             Ok(record) => {
                 records.push(record);
                 Ok(())
             }
             Err(failure) => {
-                let RawRecord { topic, partition, offset, timestamp, .. } = raw;
-                let time = timestamp
-                    .map(|t| format!(", timestamp={t}, timestampType=CreateTime"))
+                let (TopicPartition { topic, partition }, offset) = (from, raw.offset);
+                let time = timestamp(&raw)
+                    .map(|t| format!(", timestamp={t}, timestampType={:?}", timestamp_type(&raw)))
                     .unwrap_or_default();
                 let record = || {
                     format!(
@@ -159,38 +146,39 @@ impl Pipeline {
         }
     }
 
-    fn try_decode(&mut self, raw: &RawRecord, bytes: &Bytes) -> Result<SinkRecord, Failure> {
+    fn try_decode(&mut self, from: &TopicPartition, raw: &Record) -> Result<SinkRecord, Failure> {
         let converters = &mut self.converters;
         let failed = |stage| move |error| Failure { stage, error };
-        let key = raw.key.clone().map(|range| bytes.slice(range));
-        let key = converters.key.to_connect_data(&raw.topic, key.as_ref()).map_err(failed(Stage::Key))?;
-        let value = raw.value.clone().map(|range| bytes.slice(range));
-        let value =
-            converters.value.to_connect_data(&raw.topic, value.as_ref()).map_err(failed(Stage::Value))?;
+        let key =
+            converters.key.to_connect_data(&from.topic, raw.key.as_ref()).map_err(failed(Stage::Key))?;
+        let value = converters
+            .value
+            .to_connect_data(&from.topic, raw.value.as_ref())
+            .map_err(failed(Stage::Value))?;
         let mut headers = Vec::with_capacity(raw.headers.len());
         for (name, data) in &raw.headers {
             let name = name.as_str().into();
             let header = converters
                 .header
-                .to_connect_header(&raw.topic, &name, data.as_ref())
+                .to_connect_header(&from.topic, &name, data.as_ref())
                 .map_err(failed(Stage::Header))?;
             headers.push(Header { key: name, schema: header.schema, value: header.value });
         }
         Ok(SinkRecord {
             record: ConnectRecord {
-                topic: raw.topic.clone(),
-                partition: Some(raw.partition),
+                topic: from.topic.clone(),
+                partition: Some(from.partition),
                 key_schema: key.schema,
                 key: key.value,
                 value_schema: value.schema,
                 value: value.value,
-                timestamp: raw.timestamp,
+                timestamp: timestamp(raw),
                 headers: Headers::from(headers),
             },
-            original_topic: raw.topic.clone(),
-            original_partition: raw.partition,
+            original_topic: from.topic.clone(),
+            original_partition: from.partition,
             offset: raw.offset,
-            timestamp_type: raw.timestamp_type,
+            timestamp_type: timestamp_type(raw),
         })
     }
 
@@ -226,5 +214,18 @@ fn appended(encoded: Encoded, start: usize, buffer: &BytesMut) -> Option<Range<u
     match encoded {
         Encoded::Null => None,
         Encoded::Appended => Some(start..buffer.len()),
+    }
+}
+
+/// Without one in the log it is -1.
+fn timestamp(raw: &Record) -> Option<i64> {
+    Some(raw.timestamp).filter(|timestamp| *timestamp >= 0)
+}
+
+fn timestamp_type(raw: &Record) -> TimestampType {
+    match (timestamp(raw), raw.timestamp_type) {
+        (None, _) => TimestampType::NoTimestampType,
+        (Some(_), kafka_control::TimestampType::CreateTime) => TimestampType::CreateTime,
+        (Some(_), kafka_control::TimestampType::LogAppendTime) => TimestampType::LogAppendTime,
     }
 }

@@ -1,6 +1,8 @@
-//! The consumer of one sink task.
+//! The consumer of one sink task: librdkafka is the member of the group and commits, a [`Fetcher`] reads the records.
 //!
-//! librdkafka announces a rebalance in the middle of a poll, where a task cannot be asked to close its partitions.
+//! What a million records cost is why: librdkafka hands them out one by one. It believes that all partitions are paused.
+//!
+//! It announces a rebalance in the middle of a poll, where a task cannot be asked to close its partitions.
 //! So the announcement is only noted there; the runner closes or opens partitions between two batches and then
 //! tells the consumer to go on. Until it does, the group waits.
 
@@ -10,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use connect_api::{TopicOffsets, TopicPartition};
+use kafka_control::{Client, ClientConfig, Endpoint, FetchError, Fetcher, RecordSet, TcpDial};
 use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol, StreamConsumer,
 };
@@ -21,6 +24,8 @@ use tokio::time::Instant;
 
 use crate::config::Problem;
 use crate::config::client::{self, ClientKind};
+use crate::config::fetch::FetchSettings;
+use crate::config::security::{ClientSecurity, SecurityError};
 
 /// For questions to the group's coordinator: as long as JVM consumers ask.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -114,6 +119,8 @@ fn offsets(list: &TopicPartitionList) -> TopicOffsets {
 pub(crate) enum ConsumerError {
     #[error("consumer settings: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Settings(Vec<Problem>),
+    #[error("consumer settings")]
+    Security(#[from] SecurityError),
     #[error("could not create a consumer")]
     Create(#[source] KafkaError),
     #[error("could not subscribe")]
@@ -124,26 +131,48 @@ pub(crate) enum ConsumerError {
     Committed(#[source] KafkaError),
     #[error("could not commit offsets")]
     Commit(#[source] KafkaError),
-    #[error("could not pause, resume or seek")]
-    Steer(#[source] KafkaError),
+    #[error("could not name partitions")]
+    Name(#[source] KafkaError),
+    #[error("could not take part in the group")]
+    Group(#[source] KafkaError),
+    #[error("could not fetch records")]
+    Fetch(#[source] FetchError),
+}
+
+/// What the runner should look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Something was announced, or a commit has ended.
+    Group,
+    Records,
 }
 
 pub(crate) struct SinkConsumer {
     /// None only while it is dropped.
     consumer: Option<Arc<StreamConsumer<SinkContext>>>,
+    fetcher: Fetcher,
+    max_poll_records: usize,
 }
 
 impl SinkConsumer {
     /// `settings` are those of a Java consumer; a topic that begins with `^` is a regular expression.
     pub(crate) fn open(settings: &BTreeMap<String, String>, topics: &[&str]) -> Result<Self, ConsumerError> {
         let config = client::librdkafka(ClientKind::Consumer, settings).map_err(ConsumerError::Settings)?;
+        let fetching = FetchSettings::from_java(settings).map_err(ConsumerError::Settings)?;
+        let fetcher = Fetcher::new(wire_client(settings)?, fetching.fetch);
         let consumer: StreamConsumer<SinkContext> =
             config.create_with_context(SinkContext::default()).map_err(ConsumerError::Create)?;
         consumer.subscribe(topics).map_err(ConsumerError::Subscribe)?;
-        Ok(Self { consumer: Some(Arc::new(consumer)) })
+        let max_poll_records = fetching.max_poll_records;
+        Ok(Self { consumer: Some(Arc::new(consumer)), fetcher, max_poll_records })
     }
 
-    pub(crate) fn inner(&self) -> &Arc<StreamConsumer<SinkContext>> {
+    /// `max.poll.records`: the most records of one batch.
+    pub(crate) fn max_poll_records(&self) -> usize {
+        self.max_poll_records
+    }
+
+    fn inner(&self) -> &Arc<StreamConsumer<SinkContext>> {
         self.consumer.as_ref().expect("it is taken out when this is dropped")
     }
 
@@ -157,25 +186,46 @@ impl SinkConsumer {
         self.inner().context().announced().pop_front()
     }
 
-    /// Returns when something was announced or a commit has ended.
-    pub(crate) async fn woken(&self) {
-        self.inner().context().wake.notified().await;
+    /// Waits until there is something to do. Cancel-safe.
+    pub(crate) async fn news(&mut self) -> Result<News, ConsumerError> {
+        let consumer = self.inner().clone();
+        tokio::select! {
+            biased;
+            () = consumer.context().wake.notified() => Ok(News::Group),
+            // What librdkafka has fetched before it heard of the pause is fetched here too.
+            message = consumer.recv() => match message {
+                Ok(_) => Ok(News::Group),
+                Err(error) => Err(ConsumerError::Group(error)),
+            },
+            ready = self.fetcher.ready() => ready.map(|()| News::Records).map_err(ConsumerError::Fetch),
+        }
+    }
+
+    /// Records that are here, of one partition; to be called again when they are taken.
+    pub(crate) fn records(&mut self) -> Option<(&kafka_control::TopicPartition, &mut RecordSet)> {
+        self.fetcher.records()
     }
 
     /// Takes newly assigned partitions, beside `current` ones, and finds out where they were left off.
-    pub(crate) async fn take(&self, new: &[TopicPartition]) -> Result<TopicOffsets, ConsumerError> {
+    pub(crate) async fn take(&mut self, new: &[TopicPartition]) -> Result<TopicOffsets, ConsumerError> {
         let consumer = self.inner().clone();
-        let list = self.list(new.iter().map(|p| (p, Offset::Invalid)))?;
-        let committed = self.committed(&list).await.map_err(ConsumerError::Committed)?;
+        let asked = list(new.iter().map(|p| (p, Offset::Invalid)))?;
+        let committed = self.committed(&asked).await.map_err(ConsumerError::Committed)?;
+        // Any offset will do, librdkafka fetches nothing; with one it has nothing to look up.
+        let list = list(new.iter().map(|p| (p, Offset::Offset(0))))?;
         let taken = match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&list),
             _ => consumer.assign(&list),
         };
-        taken.map_err(ConsumerError::Rebalance)?;
-        Ok(offsets(&committed))
+        taken.and_then(|()| consumer.pause(&list)).map_err(ConsumerError::Rebalance)?;
+        let committed = offsets(&committed);
+        for partition in new {
+            self.fetcher.assign(wire_name(partition), committed.get(partition).copied());
+        }
+        Ok(committed)
     }
 
-    async fn committed(&self, list: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
+    async fn committed(&mut self, list: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
         let deadline = Instant::now() + TIMEOUT;
         loop {
             let (consumer, asked) = (self.inner().clone(), list.clone());
@@ -191,9 +241,12 @@ impl SinkConsumer {
         }
     }
 
-    pub(crate) fn give_up(&self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
+    pub(crate) fn give_up(&mut self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
+        for partition in partitions {
+            self.fetcher.unassign(&wire_name(partition));
+        }
         let consumer = self.inner();
-        let list = self.list(partitions.iter().map(|p| (p, Offset::Invalid)))?;
+        let list = list(partitions.iter().map(|p| (p, Offset::Invalid)))?;
         let given_up = match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_unassign(&list),
             _ => consumer.unassign(),
@@ -203,12 +256,12 @@ impl SinkConsumer {
 
     /// The answer comes through [`Self::commit_results`].
     pub(crate) fn commit_later(&self, offsets: &TopicOffsets) -> Result<(), ConsumerError> {
-        let list = self.list(offsets.iter().map(|(p, o)| (p, Offset::Offset(*o))))?;
+        let list = list(offsets.iter().map(|(p, o)| (p, Offset::Offset(*o))))?;
         self.inner().commit(&list, CommitMode::Async).map_err(ConsumerError::Commit)
     }
 
-    pub(crate) async fn commit_now(&self, offsets: &TopicOffsets) -> Result<(), ConsumerError> {
-        let list = self.list(offsets.iter().map(|(p, o)| (p, Offset::Offset(*o))))?;
+    pub(crate) async fn commit_now(&mut self, offsets: &TopicOffsets) -> Result<(), ConsumerError> {
+        let list = list(offsets.iter().map(|(p, o)| (p, Offset::Offset(*o))))?;
         let consumer = self.inner().clone();
         match tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync)).await {
             Ok(result) => result.map_err(ConsumerError::Commit),
@@ -221,35 +274,22 @@ impl SinkConsumer {
         std::mem::take(&mut *self.inner().context().commits())
     }
 
-    pub(crate) fn pause(&self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
-        let list = self.list(partitions.iter().map(|p| (p, Offset::Invalid)))?;
-        self.inner().pause(&list).map_err(ConsumerError::Steer)
-    }
-
-    pub(crate) fn resume(&self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
-        let list = self.list(partitions.iter().map(|p| (p, Offset::Invalid)))?;
-        self.inner().resume(&list).map_err(ConsumerError::Steer)
-    }
-
-    pub(crate) async fn seek(&self, offsets: &TopicOffsets) -> Result<(), ConsumerError> {
-        let list = self.list(offsets.iter().map(|(p, o)| (p, Offset::Offset(*o))))?;
-        let consumer = self.inner().clone();
-        match tokio::task::spawn_blocking(move || consumer.seek_partitions(list, TIMEOUT)).await {
-            Ok(result) => result.map(drop).map_err(ConsumerError::Steer),
-            Err(_) => Err(ConsumerError::Steer(KafkaError::Canceled)),
+    pub(crate) fn pause<'a>(&mut self, partitions: impl IntoIterator<Item = &'a TopicPartition>) {
+        for partition in partitions {
+            self.fetcher.pause(&wire_name(partition));
         }
     }
 
-    fn list<'a>(
-        &self,
-        partitions: impl Iterator<Item = (&'a TopicPartition, Offset)>,
-    ) -> Result<TopicPartitionList, ConsumerError> {
-        let mut list = TopicPartitionList::new();
-        for (partition, offset) in partitions {
-            list.add_partition_offset(&partition.topic, partition.partition, offset)
-                .map_err(ConsumerError::Steer)?;
+    pub(crate) fn resume<'a>(&mut self, partitions: impl IntoIterator<Item = &'a TopicPartition>) {
+        for partition in partitions {
+            self.fetcher.resume(&wire_name(partition));
         }
-        Ok(list)
+    }
+
+    pub(crate) fn seek(&mut self, offsets: &TopicOffsets) {
+        for (partition, offset) in offsets {
+            self.fetcher.seek(&wire_name(partition), *offset);
+        }
     }
 }
 
@@ -262,18 +302,53 @@ fn is_coordinator_moving(error: &KafkaError) -> bool {
     )
 }
 
+/// The client through which a consumer with these settings of Java fetches.
+fn wire_client(settings: &BTreeMap<String, String>) -> Result<Client, ConsumerError> {
+    let text = |key: &str| settings.get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
+    let bootstrap = Endpoint::parse_list(text("bootstrap.servers").unwrap_or_default());
+    let bootstrap = bootstrap.map_err(|error| {
+        ConsumerError::Settings(vec![Problem::new("bootstrap.servers", error.to_string())])
+    })?;
+    let security = ClientSecurity::from_java(settings).map_err(ConsumerError::Settings)?;
+    let mut config = ClientConfig::new(bootstrap, security.to_wire()?);
+    if let Some(id) = text("client.id") {
+        config.client_id = id.to_owned();
+    }
+    if let Some(timeout) = text("request.timeout.ms").and_then(|text| text.parse().ok()) {
+        config.request_timeout = Duration::from_millis(timeout).max(Duration::from_secs(1));
+    }
+    Ok(Client::new(config, Arc::new(TcpDial::default())))
+}
+
+fn wire_name(partition: &TopicPartition) -> kafka_control::TopicPartition {
+    kafka_control::TopicPartition::new(&*partition.topic, partition.partition)
+}
+
+fn list<'a>(
+    partitions: impl Iterator<Item = (&'a TopicPartition, Offset)>,
+) -> Result<TopicPartitionList, ConsumerError> {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in partitions {
+        list.add_partition_offset(&partition.topic, partition.partition, offset)
+            .map_err(ConsumerError::Name)?;
+    }
+    Ok(list)
+}
+
 /// Whether an error of the consumer passes by itself.
-pub(crate) fn is_passing(error: &KafkaError) -> bool {
+pub(crate) fn is_passing(error: &ConsumerError) -> bool {
     match error {
-        KafkaError::MessageConsumptionFatal(_) => false,
-        KafkaError::MessageConsumption(code) => !matches!(
+        ConsumerError::Group(KafkaError::MessageConsumptionFatal(_)) => false,
+        ConsumerError::Group(KafkaError::MessageConsumption(code)) => !matches!(
             code,
             RDKafkaErrorCode::TopicAuthorizationFailed
                 | RDKafkaErrorCode::GroupAuthorizationFailed
                 | RDKafkaErrorCode::ClusterAuthorizationFailed
                 | RDKafkaErrorCode::InconsistentGroupProtocol
         ),
-        _ => true,
+        ConsumerError::Group(_) => true,
+        // A fetcher says only what it cannot help itself.
+        _ => false,
     }
 }
 
@@ -311,7 +386,7 @@ mod tests {
         );
         let settings = [("bootstrap.servers", cluster.bootstrap_servers()), ("group.id", "g".to_owned())];
         let settings = settings.map(|(key, value)| (key.to_owned(), value)).into();
-        let consumer = SinkConsumer::open(&settings, &["^others"]).unwrap();
+        let mut consumer = SinkConsumer::open(&settings, &["^others"]).unwrap();
         let partition = TopicPartition { topic: "lines".into(), partition: 0 };
         assert_eq!(consumer.take(&[partition]).await.unwrap(), TopicOffsets::new());
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use connect_api::{ConnectError, Props, SinkRecord, SinkTask, TopicOffsets, TopicPartition};
-use rdkafka::error::KafkaError;
+use kafka_control::FetchError;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::worker::TaskDefaults;
@@ -16,8 +16,7 @@ use crate::metrics::task::TaskMetrics;
 use crate::names::{State, TargetState, TaskId};
 use crate::worker::controls::{Controls, Reporter};
 use crate::worker::pipeline::Pipeline;
-use crate::worker::sink_batch::{RawBatch, consume};
-use crate::worker::sink_consumer::{self, ConsumerError, Rebalance, SinkConsumer};
+use crate::worker::sink_consumer::{self, ConsumerError, News, Rebalance, SinkConsumer};
 use crate::worker::sink_context::Requests;
 use crate::worker::sink_offsets::SinkOffsets;
 
@@ -29,7 +28,6 @@ pub(crate) struct SinkRunner {
     pub(crate) props: Props,
     pub(crate) pipeline: Pipeline,
     pub(crate) consumer: SinkConsumer,
-    pub(crate) max_poll_records: usize,
     pub(crate) defaults: TaskDefaults,
     pub(crate) tracks_topics: bool,
     pub(crate) controls: Controls,
@@ -45,6 +43,8 @@ pub(crate) struct Progress {
     offsets: SinkOffsets,
     /// What `put` could not take yet, and the offsets behind it.
     pending: Option<Batch>,
+    /// Where the records of the last batch were.
+    room: Vec<SinkRecord>,
     /// The consumer was paused because of `pending`.
     is_held: bool,
     is_paused: bool,
@@ -63,8 +63,8 @@ enum Next {
     Again,
     Commit,
     Deliver,
-    Consumed(RawBatch),
-    Failed(KafkaError),
+    Collect,
+    Failed(ConsumerError),
 }
 
 impl SinkRunner {
@@ -113,11 +113,11 @@ impl SinkRunner {
                     Ok(()) => Next::Again,
                     Err(_) => Next::Stop,
                 },
-                () = self.consumer.woken() => Next::Again,
                 _ = flush.tick() => Next::Commit,
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Next::Deliver,
-                consumed = consume(&self.consumer, self.max_poll_records) => match consumed {
-                    Ok(raw) => Next::Consumed(raw),
+                news = self.consumer.news() => match news {
+                    Ok(News::Group) => Next::Again,
+                    Ok(News::Records) => Next::Collect,
                     Err(error) => Next::Failed(error),
                 },
             };
@@ -140,12 +140,11 @@ impl SinkRunner {
                         self.deliver(batch).await?;
                     }
                 }
-                Next::Consumed(mut raw) => {
-                    let failure = raw.failure.take();
-                    let batch = self.decode(raw).await?;
+                Next::Collect => {
+                    let (batch, failure) = self.collect().await?;
                     self.deliver(batch).await?;
                     if let Some(error) = failure {
-                        self.judge(error)?;
+                        self.judge(ConsumerError::Fetch(error))?;
                     }
                     // A task that always has records must let others run.
                     tokio::task::yield_now().await;
@@ -156,42 +155,50 @@ impl SinkRunner {
     }
 
     /// Whether the consumer can go on.
-    fn judge(&self, error: KafkaError) -> Result<(), ConnectError> {
+    fn judge(&self, error: ConsumerError) -> Result<(), ConnectError> {
         if !sink_consumer::is_passing(&error) {
-            return Err(ConnectError::connect("consumer failed").with_source(error));
+            return Err(failed(error));
         }
-        tracing::warn!(task = %self.reporter.id, %error, "consumer, still trying");
+        tracing::warn!(
+            task = %self.reporter.id, error = &error as &dyn std::error::Error, "consumer, still trying"
+        );
         Ok(())
     }
 
-    async fn decode(&mut self, raw: RawBatch) -> Result<Batch, ConnectError> {
-        let bytes = raw.bytes.freeze();
-        self.metrics.taken.add(raw.records.len() as u64);
-        self.metrics.batch_size.record(raw.records.len() as f64);
-        self.metrics.add_active(raw.records.len() as i64);
-        let mut records = Vec::with_capacity(raw.records.len());
+    /// Converts the records that are here, up to a whole batch; with what came behind them.
+    async fn collect(&mut self) -> Result<(Batch, Option<FetchError>), ConnectError> {
+        let max = self.consumer.max_poll_records();
+        let mut records = std::mem::take(&mut self.progress.room);
         let mut ends = TopicOffsets::new();
-        let mut last: Option<(TopicPartition, i64)> = None;
-        for record in raw.records {
-            let next = record.offset + 1;
-            match &mut last {
-                Some((partition, end))
-                    if partition.partition == record.partition
-                        && Arc::ptr_eq(&partition.topic, &record.topic) =>
-                {
-                    *end = next;
-                }
-                _ => {
-                    ends.extend(last.take());
-                    let partition =
-                        TopicPartition { topic: record.topic.clone(), partition: record.partition };
+        let mut failure = None;
+        let mut count = 0;
+        while count < max
+            && failure.is_none()
+            && let Some((from, set)) = self.consumer.records()
+        {
+            let partition = TopicPartition { topic: from.topic.as_str().into(), partition: from.partition };
+            let mut end = None;
+            while count < max {
+                let record = match set.next_record() {
+                    Ok(Some(record)) => record,
+                    Ok(None) => break,
+                    Err(source) => {
+                        failure = Some(FetchError::Records { partition: from.clone(), source });
+                        break;
+                    }
+                };
+                count += 1;
+                if end.is_none() {
                     self.progress.offsets.read(&partition, record.offset);
-                    last = Some((partition, next));
                 }
+                end = Some(record.offset + 1);
+                self.pipeline.decode(&partition, record, &self.metrics, &mut records)?;
             }
-            self.pipeline.decode(record, &bytes, &self.metrics, &mut records)?;
+            ends.extend(end.map(|end| (partition, end)));
         }
-        ends.extend(last);
+        self.metrics.taken.add(count as u64);
+        self.metrics.batch_size.record(count as f64);
+        self.metrics.add_active(count as i64);
         if self.tracks_topics {
             for partition in ends.keys() {
                 if self.progress.topics.insert(partition.topic.clone()) {
@@ -200,7 +207,7 @@ impl SinkRunner {
                 }
             }
         }
-        Ok(Batch { records, ends, due: Instant::now() })
+        Ok((Batch { records, ends, due: Instant::now() }, failure))
     }
 
     /// Gives a batch to the task, or keeps it for later and stops the consumer meanwhile.
@@ -210,9 +217,14 @@ impl SinkRunner {
             Ok(()) => {
                 self.metrics.batch_time.record_time(began.elapsed());
                 self.metrics.given.add(batch.records.len() as u64);
+                batch.records.clear();
+                self.progress.room = batch.records;
                 self.progress.offsets.delivered(std::mem::take(&mut batch.ends));
                 self.requests.noted().retry_after = None;
-                if std::mem::take(&mut self.progress.is_held) { self.resume_consumer() } else { Ok(()) }
+                if std::mem::take(&mut self.progress.is_held) {
+                    self.resume_consumer();
+                }
+                Ok(())
             }
             Err(error) if error.is_retriable() => {
                 let delay = self.requests.noted().retry_after.take().unwrap_or(REDELIVERY);
@@ -221,8 +233,7 @@ impl SinkRunner {
                     "put failed, the same records will be delivered again"
                 );
                 self.metrics.errors.retries.fetch_add(1, Ordering::Relaxed);
-                let assigned: Vec<_> = self.assigned().into_iter().collect();
-                self.consumer.pause(&assigned).map_err(failed)?;
+                self.consumer.pause(&self.assigned());
                 self.progress.is_held = true;
                 batch.due = Instant::now() + delay;
                 self.progress.pending = Some(batch);
@@ -239,7 +250,7 @@ impl SinkRunner {
                 self.progress.offsets.assigned(&committed);
                 self.requests.noted().assignment.extend(partitions.iter().cloned());
                 if self.progress.is_paused || self.progress.pending.is_some() {
-                    self.consumer.pause(&partitions).map_err(failed)?;
+                    self.consumer.pause(&partitions);
                 }
                 tracing::info!(task = %self.reporter.id, ?partitions, "partitions assigned");
                 self.task.open(&partitions).await?;
@@ -326,7 +337,7 @@ impl SinkRunner {
                 self.metrics.committed(began.elapsed(), false);
                 self.progress.pending = None;
                 let beginnings = self.progress.offsets.rewind();
-                self.consumer.seek(&beginnings).await.map_err(failed)?;
+                self.consumer.seek(&beginnings);
             }
         }
         Ok(())
@@ -377,12 +388,12 @@ impl SinkRunner {
             (seek, pauses, std::mem::take(&mut noted.wants_commit))
         };
         if !seek.is_empty() {
-            self.consumer.seek(&seek).await.map_err(failed)?;
+            self.consumer.seek(&seek);
             self.progress.offsets.sought(seek);
         }
         if let Some(paused) = pauses {
-            self.consumer.pause(&paused.into_iter().collect::<Vec<_>>()).map_err(failed)?;
-            self.resume_consumer()?;
+            self.consumer.pause(&paused);
+            self.resume_consumer();
         }
         if wants_commit {
             self.commit_later().await?;
@@ -393,22 +404,21 @@ impl SinkRunner {
     async fn set_paused(&mut self, is_paused: bool) -> Result<(), ConnectError> {
         self.progress.is_paused = is_paused;
         if is_paused {
-            let assigned: Vec<_> = self.assigned().into_iter().collect();
-            self.consumer.pause(&assigned).map_err(failed)?;
+            self.consumer.pause(&self.assigned());
             self.commit_later().await
         } else {
-            self.resume_consumer()
+            self.resume_consumer();
+            Ok(())
         }
     }
 
     /// Resumes what neither the user, nor the task, nor a batch that waits holds back.
-    fn resume_consumer(&self) -> Result<(), ConnectError> {
+    fn resume_consumer(&mut self) {
         if self.progress.is_paused || self.progress.pending.is_some() {
-            return Ok(());
+            return;
         }
         let paused = self.requests.noted().paused.clone();
-        let free: Vec<_> = self.assigned().difference(&paused).cloned().collect();
-        if free.is_empty() { Ok(()) } else { self.consumer.resume(&free).map_err(failed) }
+        self.consumer.resume(self.assigned().difference(&paused));
     }
 
     fn assigned(&self) -> BTreeSet<TopicPartition> {

@@ -1,0 +1,424 @@
+//! Reading partitions: further and further, from whoever leads them, no faster than the records are taken.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kafka_control::{
+    ApiKey, FetchConfig, FetchError, Fetcher, Isolation, OffsetReset, ResponseError, Security, TopicPartition,
+};
+use kafka_protocol::messages::fetch_request::FetchPartition;
+use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
+use kafka_protocol::messages::{
+    BrokerId, FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse, ProducerId, RequestKind,
+    ResponseKind,
+};
+use kafka_protocol::records::{
+    Compression, NO_PARTITION_LEADER_EPOCH, Record as WireRecord, RecordBatchEncoder, RecordEncodeOptions,
+    TimestampType,
+};
+use tokio::time::{Instant, timeout};
+
+use crate::scripted::{Asked, Reply, Script, client, metadata};
+
+/// Records of one answer.
+const BATCH: i64 = 2;
+
+/// Logs that begin at 10 and never end, led by two brokers.
+#[derive(Default)]
+struct Logs {
+    /// Partition -> what it answers in place of records, and how often.
+    refusals: Mutex<BTreeMap<i32, (ResponseError, usize)>>,
+    fetched: Mutex<Vec<FetchRequest>>,
+    throttle: Duration,
+    /// Broker that hangs up, and how often.
+    hang_ups: Mutex<BTreeMap<String, usize>>,
+    /// Who leads partitions 0 and 1.
+    leaders: Mutex<[i32; 2]>,
+    /// Whose transaction the records belong to, if it was aborted.
+    aborted: Option<i64>,
+    /// Asked in place of the leader.
+    replica: Option<i32>,
+    list_offsets: Mutex<Vec<ListOffsetsRequest>>,
+}
+
+const BEGINNING: i64 = 10;
+
+impl Logs {
+    fn new() -> Self {
+        Self { leaders: Mutex::new([1, 2]), ..Self::default() }
+    }
+
+    fn refusing(self, partition: i32, code: ResponseError, times: usize) -> Self {
+        self.refusals.lock().unwrap().insert(partition, (code, times));
+        self
+    }
+
+    fn script(self: &Arc<Self>) -> Arc<Script> {
+        let logs = self.clone();
+        Arc::new(Script::new(move |asked| logs.answer(asked)))
+    }
+
+    fn answer(&self, asked: &Asked) -> Reply {
+        match &asked.request {
+            RequestKind::Metadata(request) => {
+                let leaders = *self.leaders.lock().unwrap();
+                Reply::Answer(ResponseKind::Metadata(metadata(request, &leaders)))
+            }
+            RequestKind::ListOffsets(request) => {
+                self.list_offsets.lock().unwrap().push(request.clone());
+                Reply::Answer(ResponseKind::ListOffsets(beginnings(request)))
+            }
+            RequestKind::Fetch(request) => {
+                let mut hang_ups = self.hang_ups.lock().unwrap();
+                if let Some(times) = hang_ups.get_mut(&asked.broker.host).filter(|times| **times > 0) {
+                    *times -= 1;
+                    return Reply::HangUp;
+                }
+                self.fetched.lock().unwrap().push(request.clone());
+                Reply::Answer(ResponseKind::Fetch(self.fetch(asked, request)))
+            }
+            _ => Reply::Usual,
+        }
+    }
+
+    fn fetch(&self, asked: &Asked, request: &FetchRequest) -> FetchResponse {
+        let topics = request.topics.iter().map(|topic| {
+            let partitions = topic.partitions.iter().map(|partition| self.partition(asked, partition));
+            FetchableTopicResponse::default()
+                .with_topic(topic.topic.clone())
+                .with_partitions(partitions.collect())
+        });
+        FetchResponse::default()
+            .with_throttle_time_ms(self.throttle.as_millis() as i32)
+            .with_responses(topics.collect())
+    }
+
+    fn partition(&self, asked: &Asked, wanted: &FetchPartition) -> PartitionData {
+        let data = PartitionData::default().with_partition_index(wanted.partition);
+        let mut refusals = self.refusals.lock().unwrap();
+        if let Some((code, times)) = refusals.get_mut(&wanted.partition).filter(|(_, times)| *times > 0) {
+            *times -= 1;
+            return data.with_error_code(code.code());
+        }
+        let leader = self.leaders.lock().unwrap()[wanted.partition as usize];
+        let is_leader = asked.broker.host == format!("broker-{leader}");
+        if let (true, Some(replica)) = (is_leader, self.replica) {
+            return data.with_preferred_read_replica(BrokerId(replica));
+        }
+        if !is_leader && self.replica.is_none() {
+            return data.with_error_code(ResponseError::NotLeaderOrFollower.code());
+        }
+        if wanted.fetch_offset < BEGINNING {
+            return data.with_error_code(ResponseError::OffsetOutOfRange.code());
+        }
+        let aborted = self.aborted.map(|producer| {
+            AbortedTransaction::default().with_producer_id(ProducerId(producer)).with_first_offset(BEGINNING)
+        });
+        data.with_records(Some(self.records(wanted.fetch_offset)))
+            .with_aborted_transactions(Some(aborted.into_iter().collect()))
+    }
+
+    fn records(&self, from: i64) -> Bytes {
+        let record = |offset: i64| WireRecord {
+            transactional: self.aborted.is_some(),
+            control: false,
+            delete_horizon: false,
+            partition_leader_epoch: NO_PARTITION_LEADER_EPOCH,
+            // Every other batch is that of a producer who has not aborted.
+            producer_id: self.aborted.map_or(-1, |producer| producer + (offset - BEGINNING) / BATCH % 2),
+            producer_epoch: 0,
+            timestamp_type: TimestampType::Creation,
+            offset,
+            sequence: offset as i32,
+            timestamp: 0,
+            key: None,
+            value: None,
+            headers: Default::default(),
+        };
+        let records: Vec<WireRecord> = (from..from + BATCH).map(record).collect();
+        let mut batch = BytesMut::new();
+        let options = RecordEncodeOptions { version: 2, compression: Compression::None };
+        RecordBatchEncoder::encode(&mut batch, &records, &options).unwrap();
+        batch.freeze()
+    }
+}
+
+fn beginnings(request: &ListOffsetsRequest) -> ListOffsetsResponse {
+    let topics = request.topics.iter().map(|topic| {
+        let partition = |wanted: i32| {
+            ListOffsetsPartitionResponse::default().with_partition_index(wanted).with_offset(BEGINNING)
+        };
+        ListOffsetsTopicResponse::default()
+            .with_name(topic.name.clone())
+            .with_partitions(topic.partitions.iter().map(|p| partition(p.partition_index)).collect())
+    });
+    ListOffsetsResponse::default().with_topics(topics.collect())
+}
+
+fn earliest() -> FetchConfig {
+    FetchConfig { reset: OffsetReset::Earliest, ..FetchConfig::default() }
+}
+
+fn fetcher(script: &Arc<Script>, config: FetchConfig) -> Fetcher {
+    Fetcher::new(client(script, Security::default()), config)
+}
+
+fn partition(index: i32) -> TopicPartition {
+    TopicPartition::new("t", index)
+}
+
+/// The next `count` records: partition and offset.
+async fn take(fetcher: &mut Fetcher, count: usize) -> Result<Vec<(i32, i64)>, FetchError> {
+    let mut taken = Vec::new();
+    loop {
+        while let Some((from, set)) = fetcher.records() {
+            while let Some(record) = set.next_record().unwrap() {
+                taken.push((from.partition, record.offset));
+                if taken.len() == count {
+                    return Ok(taken);
+                }
+            }
+        }
+        fetcher.ready().await?;
+    }
+}
+
+async fn offsets(fetcher: &mut Fetcher, count: usize) -> Result<Vec<i64>, FetchError> {
+    Ok(take(fetcher, count).await?.into_iter().map(|(_, offset)| offset).collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn partitions_are_read_from_their_positions_on() {
+    let logs = Arc::new(Logs::new());
+    let mut fetcher = fetcher(&logs.script(), earliest());
+    fetcher.assign(partition(0), None);
+    fetcher.assign(partition(1), Some(20));
+    let taken = take(&mut fetcher, 40).await.unwrap();
+    for (index, beginning) in [(0, BEGINNING), (1, 20)] {
+        let of: Vec<i64> = taken.iter().filter(|(p, _)| *p == index).map(|(_, offset)| *offset).collect();
+        assert!(of.len() >= 10, "both are served: {taken:?}");
+        assert!(of.iter().zip(beginning..).all(|(offset, expected)| *offset == expected), "{taken:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_fetched_than_somebody_takes() {
+    let logs = Arc::new(Logs::new());
+    let script = logs.script();
+    let mut fetcher = fetcher(&script, earliest());
+    fetcher.assign(partition(0), Some(BEGINNING));
+    for _ in 0..20 {
+        fetcher.ready().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(script.times_asked(ApiKey::Fetch), 2, "one set to read, and one that waits");
+    assert_eq!(offsets(&mut fetcher, 6).await.unwrap(), [10, 11, 12, 13, 14, 15]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_can_be_given_up_without_loss() {
+    let logs = Arc::new(Logs::new());
+    let mut fetcher = fetcher(&logs.script(), earliest());
+    fetcher.assign(partition(0), None);
+    let mut taken = Vec::new();
+    while taken.len() < 10 {
+        let _given_up = timeout(Duration::ZERO, fetcher.ready()).await;
+        while let Some((_, set)) = fetcher.records() {
+            while let Some(record) = set.next_record().unwrap() {
+                taken.push(record.offset);
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(taken.iter().zip(BEGINNING..).all(|(offset, expected)| *offset == expected), "{taken:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn paused_partition_keeps_its_place() {
+    let logs = Arc::new(Logs::new());
+    let script = logs.script();
+    let mut fetcher = fetcher(&script, earliest());
+    fetcher.assign(partition(0), None);
+    assert_eq!(offsets(&mut fetcher, 1).await.unwrap(), [10]);
+    fetcher.pause(&partition(0));
+    assert!(fetcher.records().is_none());
+    assert!(timeout(Duration::from_secs(60), fetcher.ready()).await.is_err());
+    fetcher.assign(partition(1), None);
+    assert!(take(&mut fetcher, 6).await.unwrap().iter().all(|(index, _)| *index == 1));
+    fetcher.unassign(&partition(1));
+    fetcher.resume(&partition(0));
+    assert_eq!(offsets(&mut fetcher, 4).await.unwrap(), [11, 12, 13, 14]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn seek_forgets_what_was_fetched() {
+    let logs = Arc::new(Logs::new());
+    let mut fetcher = fetcher(&logs.script(), earliest());
+    fetcher.assign(partition(0), None);
+    assert_eq!(offsets(&mut fetcher, 3).await.unwrap(), [10, 11, 12]);
+    fetcher.seek(&partition(0), 100);
+    assert_eq!(offsets(&mut fetcher, 3).await.unwrap(), [100, 101, 102]);
+    fetcher.pause(&partition(0));
+    fetcher.seek(&partition(0), 50);
+    assert!(timeout(Duration::from_secs(60), fetcher.ready()).await.is_err(), "it is still paused");
+    fetcher.resume(&partition(0));
+    assert_eq!(offsets(&mut fetcher, 1).await.unwrap(), [50]);
+    fetcher.unassign(&partition(0));
+    assert!(timeout(Duration::from_secs(60), fetcher.ready()).await.is_err());
+    assert!(fetcher.records().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn leader_is_found_again() {
+    let logs = Arc::new(Logs::new());
+    let script = logs.script();
+    let mut fetcher = fetcher(&script, earliest());
+    fetcher.assign(partition(0), None);
+    assert_eq!(offsets(&mut fetcher, 2).await.unwrap(), [10, 11]);
+    *logs.leaders.lock().unwrap() = [2, 1];
+    assert_eq!(offsets(&mut fetcher, 10).await.unwrap(), Vec::from_iter(12..22));
+    // One that is gone without a word.
+    *logs.leaders.lock().unwrap() = [1, 2];
+    logs.hang_ups.lock().unwrap().insert("broker-2".to_owned(), usize::MAX);
+    assert_eq!(offsets(&mut fetcher, 10).await.unwrap(), Vec::from_iter(22..32));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_passes_is_waited_for() {
+    for code in [
+        ResponseError::UnknownTopicOrPartition,
+        ResponseError::KafkaStorageError,
+        ResponseError::UnknownLeaderEpoch,
+        ResponseError::OffsetNotAvailable,
+        ResponseError::UnknownServerError,
+    ] {
+        let logs = Arc::new(Logs::new().refusing(0, code, 3));
+        let script = logs.script();
+        let mut fetcher = fetcher(&script, earliest());
+        fetcher.assign(partition(0), Some(12));
+        let began = Instant::now();
+        assert_eq!(offsets(&mut fetcher, 2).await.unwrap(), [12, 13], "{code:?}");
+        assert!(began.elapsed() >= Duration::from_millis(300), "{code:?}: it is not asked without a pause");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_pass_is_an_error() {
+    for code in [ResponseError::TopicAuthorizationFailed, ResponseError::CorruptMessage] {
+        let logs = Arc::new(Logs::new().refusing(0, code, usize::MAX));
+        let mut fetcher = fetcher(&logs.script(), earliest());
+        fetcher.assign(partition(0), None);
+        let error = take(&mut fetcher, 1).await.unwrap_err();
+        assert!(
+            matches!(&error, FetchError::Partition { source, .. } if source.code() == Some(code)),
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn offset_that_the_log_has_not_is_reset_or_an_error() {
+    let logs = Arc::new(Logs::new());
+    let mut resetting = fetcher(&logs.script(), earliest());
+    resetting.assign(partition(0), Some(3));
+    assert_eq!(offsets(&mut resetting, 2).await.unwrap(), [10, 11]);
+
+    let mut strict = fetcher(&logs.script(), FetchConfig { reset: OffsetReset::None, ..earliest() });
+    strict.assign(partition(0), Some(3));
+    let error = take(&mut strict, 1).await.unwrap_err();
+    assert!(matches!(&error, FetchError::OffsetOutOfRange { offset: 3, .. }), "{error:?}");
+    strict.assign(partition(0), None);
+    let error = take(&mut strict, 1).await.unwrap_err();
+    assert!(matches!(&error, FetchError::NoOffset(_)), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn latest_is_what_the_isolation_level_shows() {
+    for (isolation, level) in [(Isolation::ReadUncommitted, 0), (Isolation::ReadCommitted, 1)] {
+        let logs = Arc::new(Logs::new());
+        let config = FetchConfig { isolation, reset: OffsetReset::Latest, ..FetchConfig::default() };
+        let mut fetcher = fetcher(&logs.script(), config);
+        fetcher.assign(partition(0), None);
+        take(&mut fetcher, 1).await.unwrap();
+        let asked = logs.list_offsets.lock().unwrap();
+        assert_eq!((asked[0].isolation_level, asked[0].topics[0].partitions[0].timestamp), (level, -1));
+        assert_eq!(logs.fetched.lock().unwrap()[0].isolation_level, level);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn aborted_records_are_left_out() {
+    let logs = Arc::new(Logs { aborted: Some(7), ..Logs::new() });
+    let config = FetchConfig { isolation: Isolation::ReadCommitted, ..earliest() };
+    let mut fetcher = fetcher(&logs.script(), config);
+    fetcher.assign(partition(0), None);
+    assert_eq!(offsets(&mut fetcher, 4).await.unwrap(), [12, 13, 16, 17]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_broker_is_left_alone() {
+    let logs = Arc::new(Logs { throttle: Duration::from_secs(10), ..Logs::new() });
+    let mut fetcher = fetcher(&logs.script(), earliest());
+    fetcher.assign(partition(0), Some(BEGINNING));
+    let began = Instant::now();
+    take(&mut fetcher, 2).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(1), "what is here is given out");
+    take(&mut fetcher, 6).await.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nearer_replica_is_read() {
+    let logs = Arc::new(Logs { replica: Some(2), ..Logs::new() });
+    let script = logs.script();
+    let mut fetcher = fetcher(&script, FetchConfig { rack: "a".to_owned(), ..earliest() });
+    fetcher.assign(partition(0), Some(BEGINNING));
+    assert_eq!(offsets(&mut fetcher, 6).await.unwrap(), [10, 11, 12, 13, 14, 15]);
+    assert_eq!(logs.fetched.lock().unwrap()[0].rack_id.as_str(), "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_reach_the_broker() {
+    let logs = Arc::new(Logs::new());
+    let config = FetchConfig {
+        max_wait: Duration::from_millis(7),
+        min_bytes: 2,
+        max_bytes: 3,
+        partition_max_bytes: 4,
+        ..earliest()
+    };
+    let mut fetcher = fetcher(&logs.script(), config);
+    fetcher.assign(partition(0), None);
+    take(&mut fetcher, 1).await.unwrap();
+    let asked = logs.fetched.lock().unwrap();
+    let request = &asked[0];
+    assert_eq!((request.max_wait_ms, request.min_bytes, request.max_bytes), (7, 2, 3));
+    assert_eq!(request.topics[0].partitions[0].partition_max_bytes, 4);
+    assert_eq!((request.replica_id, request.session_epoch), (BrokerId(-1), -1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_brokers_are_asked_in_their_versions() {
+    let logs = Arc::new(Logs::new());
+    let versions = Arc::new(AtomicUsize::new(0));
+    let mut script = Script::new({
+        let (logs, versions) = (logs.clone(), versions.clone());
+        move |asked| {
+            if let RequestKind::Fetch(_) = asked.request {
+                versions.store(asked.version as usize, Ordering::SeqCst);
+            }
+            logs.answer(asked)
+        }
+    });
+    script.newest = |api| if api == ApiKey::Fetch { 4 } else { i16::MAX };
+    let mut fetcher = fetcher(&Arc::new(script), earliest());
+    fetcher.assign(partition(0), None);
+    assert_eq!(offsets(&mut fetcher, 3).await.unwrap(), [10, 11, 12]);
+    assert_eq!(versions.load(Ordering::SeqCst), 4);
+}
