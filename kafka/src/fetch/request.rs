@@ -13,7 +13,11 @@ use super::{FetchConfig, Isolation};
 use crate::admin::text;
 use crate::endpoint::{BrokerId, TopicPartition};
 use crate::records::LAST_WITH_NAMES;
-use crate::wire::AnyRequest;
+use crate::wire::{AnyRequest, MAX_FRAME};
+
+/// More than this is not asked for at once, whatever `fetch.max.bytes` says: an answer has to fit into a frame, with a
+/// whole batch at its end.
+const LARGEST_ANSWER: i32 = (MAX_FRAME / 2) as i32;
 
 /// What is wanted of a partition: everything from an offset on.
 #[derive(Debug, Clone)]
@@ -62,7 +66,7 @@ pub(super) fn build(config: &FetchConfig, wanted: &[Wanted]) -> AnyRequest {
         .with_replica_id(WireBrokerId(-1))
         .with_max_wait_ms(i32::try_from(config.max_wait.as_millis()).unwrap_or(i32::MAX))
         .with_min_bytes(config.min_bytes)
-        .with_max_bytes(config.max_bytes)
+        .with_max_bytes(config.max_bytes.min(LARGEST_ANSWER))
         .with_isolation_level(match config.isolation {
             Isolation::ReadUncommitted => 0,
             Isolation::ReadCommitted => 1,
