@@ -139,17 +139,25 @@ impl Client {
         let met_wrong_controller = error.code() == Some(ResponseError::NotController);
         let paused = retry.pause(error).await;
         if matches!(paused, Ok(()) | Err(Error::Deadline { .. })) {
-            self.look_afresh();
-            self.state().needs_controller |= met_wrong_controller;
+            let mut state = self.state();
+            state.view.forget();
+            state.turn = state.turn.wrapping_add(1);
+            state.needs_controller |= met_wrong_controller;
         }
         paused
     }
 
-    /// Forgets what is known of the cluster, and asks another broker next.
-    pub(crate) fn look_afresh(&self) {
+    /// Asks another broker next, where any will do.
+    pub(crate) fn try_another_broker(&self) {
         let mut state = self.state();
-        state.view.forget();
         state.turn = state.turn.wrapping_add(1);
+    }
+
+    /// Asks another broker than this one next.
+    pub(crate) fn avoid(&self, broker: &Endpoint) {
+        if self.any_broker().is_ok_and(|next| next == *broker) {
+            self.try_another_broker();
+        }
     }
 
     pub(crate) async fn call<R: Request>(

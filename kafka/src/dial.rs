@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::endpoint::Endpoint;
 
@@ -29,6 +30,7 @@ pub trait Dial: Send + Sync {
 /// Connects directly; the machine's resolver knows the names.
 #[derive(Debug, Clone, Copy)]
 pub struct TcpDial {
+    /// For all addresses of a name together; each gets its share.
     pub connect_timeout: Duration,
 }
 
@@ -41,12 +43,22 @@ impl Default for TcpDial {
 #[async_trait]
 impl Dial for TcpDial {
     async fn dial(&self, to: &Endpoint) -> io::Result<BoxedStream> {
-        let connecting = TcpStream::connect((to.host.as_str(), to.port));
-        let stream = match tokio::time::timeout(self.connect_timeout, connecting).await {
-            Ok(connected) => connected?,
-            Err(_elapsed) => return Err(io::ErrorKind::TimedOut.into()),
-        };
-        stream.set_nodelay(true)?;
-        Ok(Box::new(stream))
+        let late = || io::Error::from(io::ErrorKind::TimedOut);
+        let resolving = tokio::net::lookup_host((to.host.as_str(), to.port));
+        let resolved = timeout(self.connect_timeout, resolving).await.map_err(|_elapsed| late())?;
+        let addresses: Vec<_> = resolved?.collect();
+        let share = self.connect_timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+        let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for address in addresses {
+            match timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(Box::new(stream));
+                }
+                Ok(Err(error)) => failure = error,
+                Err(_elapsed) => failure = late(),
+            }
+        }
+        Err(failure)
     }
 }

@@ -30,14 +30,17 @@ pub(crate) enum Route<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct View {
     brokers: BTreeMap<BrokerId, Endpoint>,
+    /// The brokers of the last answer, kept for when nobody who was given at the start is there any more.
+    last_known: Vec<Endpoint>,
     controller: Option<BrokerId>,
     coordinators: HashMap<String, Endpoint>,
     leaders: HashMap<TopicPartition, Endpoint>,
 }
 
 impl View {
+    /// Where everything is has to be asked again; whom to ask is kept.
     pub(crate) fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self { last_known: std::mem::take(&mut self.last_known), ..Self::default() };
     }
 
     pub(crate) fn broker(&self, id: BrokerId) -> Option<&Endpoint> {
@@ -63,6 +66,7 @@ impl View {
             .iter()
             .filter_map(|broker| Some((BrokerId(broker.node_id.0), endpoint(&broker.host, broker.port)?)))
             .collect();
+        self.last_known = self.brokers.values().cloned().collect();
         self.controller = Some(BrokerId(metadata.controller_id.0)).filter(|id| self.brokers.contains_key(id));
         for topic in &metadata.topics {
             let Some(name) = &topic.name else { continue };
@@ -146,7 +150,11 @@ impl Client {
     pub(crate) async fn ask_metadata(&self, topics: &[&str]) -> Result<(Endpoint, MetadataResponse), Error> {
         let broker = self.any_broker()?;
         let names: Vec<String> = topics.iter().map(|name| (*name).to_owned()).collect();
-        let request = AnyRequest::new(move |version| metadata_request(version, Some(&names)));
+        let request = AnyRequest::new(move |version| {
+            // What we may do there is of no interest here.
+            let request = metadata_request(version, Some(&names));
+            if version >= 8 { request.with_include_topic_authorized_operations(false) } else { request }
+        });
         let response = self.call::<MetadataRequest>(&broker, request).await?;
         self.state().view.learn(&response);
         Ok((broker, response))
@@ -166,15 +174,14 @@ impl Client {
         Ok(coordinator)
     }
 
-    /// A known broker, or a bootstrap server while none is known.
-    fn any_broker(&self) -> Result<Endpoint, Error> {
+    /// A known broker, or a bootstrap server; another one when it is another's turn, until all had theirs.
+    pub(crate) fn any_broker(&self) -> Result<Endpoint, Error> {
         let state = self.state();
-        let known: Vec<&Endpoint> = match state.view.brokers.is_empty() {
-            false => state.view.brokers.values().collect(),
-            true => self.inner.config.bootstrap.iter().collect(),
-        };
-        let turn = state.turn.checked_rem(known.len()).ok_or(Error::NoBootstrap)?;
-        Ok(known[turn].clone())
+        let known = &state.view.last_known;
+        let given = self.inner.config.bootstrap.iter().filter(|given| !known.contains(given));
+        let all: Vec<&Endpoint> = known.iter().chain(given).collect();
+        let turn = state.turn.checked_rem(all.len()).ok_or(Error::NoBootstrap)?;
+        Ok(all[turn].clone())
     }
 }
 

@@ -85,20 +85,9 @@ impl Client {
             by_leader.entry(leader).or_default().push((*partition).clone());
         }
         for (leader, partitions) in by_leader {
-            let request = list_offsets_request(&partitions, spec);
-            let timeout_ms = self.timeout_ms();
-            let request = AnyRequest::new(move |version| {
-                let request = request.clone();
-                if version >= 10 { request.with_timeout_ms(timeout_ms) } else { request }
-            });
-            let response = self.call::<ListOffsetsRequest>(&leader, request).await?;
-            for topic in &response.topics {
-                for result in &topic.partitions {
-                    let partition = TopicPartition::new(topic.name.to_string(), result.partition_index);
-                    verdict(ApiKey::ListOffsets, partition.to_string(), result.error_code, None)
-                        .map_err(|refusal| Error::Refused { broker: leader.clone(), refusal })?;
-                    found.insert(partition, result.offset);
-                }
+            for (partition, offset) in self.list_offsets_of(&leader, &partitions, spec).await? {
+                let refused = |refusal| Error::Refused { broker: leader.clone(), refusal };
+                found.insert(partition, offset.map_err(refused)?);
             }
             if let Some(partition) = partitions.iter().find(|partition| !found.contains_key(*partition)) {
                 let what = partition.to_string();
@@ -106,6 +95,30 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    /// Asks one broker, once.
+    pub(crate) async fn list_offsets_of(
+        &self,
+        leader: &Endpoint,
+        partitions: &[TopicPartition],
+        spec: OffsetSpec,
+    ) -> Result<BTreeMap<TopicPartition, Result<i64, ApiRefusal>>, Error> {
+        let request = list_offsets_request(partitions, spec);
+        let timeout_ms = self.timeout_ms();
+        let request = AnyRequest::new(move |version| {
+            let request = request.clone();
+            if version >= 10 { request.with_timeout_ms(timeout_ms) } else { request }
+        });
+        let response = self.call::<ListOffsetsRequest>(leader, request).await?;
+        let results = response.topics.iter().flat_map(|topic| {
+            topic.partitions.iter().map(|result| {
+                let partition = TopicPartition::new(topic.name.to_string(), result.partition_index);
+                let verdict = verdict(ApiKey::ListOffsets, partition.to_string(), result.error_code, None);
+                (partition, verdict.map(|()| result.offset))
+            })
+        });
+        Ok(results.collect())
     }
 
     /// Everything that a group has committed; empty for a group that does not exist.

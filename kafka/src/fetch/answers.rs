@@ -1,5 +1,6 @@
 //! What becomes of answers, and which of them nobody can help.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -10,48 +11,24 @@ use tokio::time::{Instant, sleep};
 use super::asking::Event;
 use super::fetcher::Fetcher;
 use super::record_set::RecordSet;
-use super::request::{Found, Wanted};
+use super::request::{Answer, Found, Wanted};
 use super::{FetchError, OffsetReset};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, TopicPartition};
 use crate::error::{ApiRefusal, Error};
-
-/// For how long a nearer replica is asked before the leader is: `metadata.max.age.ms`.
-const REPLICA_LEASE: Duration = Duration::from_secs(300);
 
 impl Fetcher {
     pub(super) fn take_in(&mut self, event: Event) -> Result<(), FetchError> {
         self.has_news = true;
         match event {
-            Event::Answered { broker, answer } => {
-                if self.failing.remove(&broker) {
-                    tracing::info!(%broker, "the broker answers again");
-                }
-                match answer.throttle {
-                    Duration::ZERO => drop(self.busy.remove(&broker)),
-                    throttle => {
-                        let broker = broker.clone();
-                        self.under_way.push(sleep(throttle).map(|()| Event::Rested(broker)).boxed());
-                    }
-                }
-                for (wanted, found) in answer.found {
-                    self.take_answer(&broker, wanted, found)?;
-                }
-                Ok(())
-            }
+            Event::Answered { broker, answer } => self.take_answer(broker, answer),
             Event::Failed { broker, wanted, error } => {
                 self.busy.remove(&broker);
-                self.client.state().view.forget_leader_of_all(&broker);
                 for wanted in wanted {
                     if let Some(reading) = self.questioned(&wanted.partition, wanted.generation) {
                         reading.replica = None;
                     }
                 }
-                let error = &error as &dyn std::error::Error;
-                if self.failing.insert(broker.clone()) {
-                    tracing::warn!(%broker, error, "fetch, still trying");
-                } else {
-                    tracing::debug!(%broker, error, "fetch, still trying");
-                }
+                self.leave(&broker, &error);
                 Ok(())
             }
             Event::Rested(broker) => {
@@ -62,58 +39,43 @@ impl Fetcher {
                 self.questioned(&partition, generation);
                 Ok(())
             }
-            Event::Located(Ok(refused)) => {
-                (self.is_locating, self.is_blind) = (false, false);
-                for (partition, source) in refused {
-                    if self.partitions.contains_key(&partition) && !is_passing(&source) {
-                        return Err(FetchError::Partition { partition, source: source.into() });
-                    }
-                }
-                Ok(())
-            }
-            Event::Located(Err(error)) => {
-                self.is_locating = false;
-                let error = &error as &dyn std::error::Error;
-                if std::mem::replace(&mut self.is_blind, true) {
-                    tracing::debug!(error, "looking for leaders, still trying");
-                } else {
-                    tracing::warn!(error, "looking for leaders, still trying");
-                }
-                Ok(())
-            }
-            Event::Positioned(partition, generation, found) => {
-                let Some(reading) = self.questioned(&partition, generation) else { return Ok(()) };
-                match found {
-                    Ok(offset) => {
-                        reading.ahead = Some(offset);
-                        tracing::info!(%partition, offset, "reading from where auto.offset.reset says");
-                        Ok(())
-                    }
-                    Err(error) if is_passing(&error) => {
-                        tracing::warn!(%partition, error = &error as &dyn std::error::Error, "looking for an offset, still trying");
-                        Ok(())
-                    }
-                    Err(source) => Err(FetchError::Partition { partition, source: source.into() }),
-                }
-            }
+            Event::Located(found) => self.take_leaders(found),
+            Event::Positioned { broker, asked, found } => self.take_positions(&broker, asked, found),
         }
     }
 
-    fn take_answer(
+    fn take_answer(&mut self, broker: Endpoint, answer: Answer) -> Result<(), FetchError> {
+        if self.failing.remove(&broker) {
+            tracing::info!(%broker, "the broker answers again");
+        }
+        let mut result = Ok(());
+        for (wanted, found) in answer.found {
+            result = result.and(self.take_partition(&broker, wanted, found));
+        }
+        match answer.throttle {
+            Duration::ZERO => drop(self.busy.remove(&broker)),
+            throttle => self.under_way.push(sleep(throttle).map(|()| Event::Rested(broker)).boxed()),
+        }
+        result
+    }
+
+    fn take_partition(
         &mut self,
         broker: &Endpoint,
         wanted: Wanted,
         found: Result<Found, ResponseError>,
     ) -> Result<(), FetchError> {
         let Wanted { partition, offset, generation } = wanted;
-        let (checks_crc, reset) = (self.config.checks_crc, self.config.reset);
+        let (checks_crc, reset, lease) =
+            (self.config.checks_crc, self.config.reset, self.config.metadata_max_age);
         self.turn += 1;
         let turn = self.turn;
         let Some(reading) = self.questioned(&partition, generation) else { return Ok(()) };
         match found {
             Ok(Found { batches, aborted, preferred }) => {
+                reading.is_failing = false;
                 if let Some(replica) = preferred {
-                    reading.replica = Some((replica, Instant::now() + REPLICA_LEASE));
+                    reading.replica = Some((replica, Instant::now() + lease));
                 }
                 let set = RecordSet::new(batches, offset, checks_crc, aborted);
                 match set.end() {
@@ -123,8 +85,13 @@ impl Fetcher {
                         reading.ahead = Some(end);
                         reading.turn = turn;
                         reading.sets.push_back(set);
-                        self.arrived.push_back(partition);
+                        self.arrived.push_back(partition.clone());
                     }
+                }
+                if preferred.is_some_and(|id| self.client.state().view.broker(id).is_none()) {
+                    // Nobody here knows that broker: the cluster is looked at again before the leader is asked.
+                    self.client.state().view.forget_leader(&partition);
+                    self.rest(partition);
                 }
                 Ok(())
             }
@@ -140,31 +107,131 @@ impl Fetcher {
             }
             Err(code) => {
                 reading.replica = None;
-                let refusal =
-                    ApiRefusal { api: ApiKey::Fetch, subject: partition.to_string(), code, message: None };
-                let error = Error::Refused { broker: broker.clone(), refusal };
-                if !is_passing(&error) {
-                    return Err(FetchError::Partition { partition, source: error.into() });
+                self.refused(ApiKey::Fetch, broker, partition, code)
+            }
+        }
+    }
+
+    fn take_leaders(
+        &mut self,
+        found: Result<Vec<(TopicPartition, ResponseError)>, Error>,
+    ) -> Result<(), FetchError> {
+        self.is_locating = false;
+        match found {
+            Ok(leaderless) => {
+                self.is_blind = false;
+                self.located_at = Instant::now();
+                let mut result = Ok(());
+                for (partition, code) in leaderless {
+                    result = result.and(self.judge(ApiKey::Metadata, None, &partition, code));
                 }
-                tracing::debug!(%partition, %error, "fetch, asking again");
-                self.client.state().view.forget_leader(&partition);
-                self.rest(partition);
+                result
+            }
+            Err(error) => {
+                say(&mut self.is_blind, "looking for leaders", &error);
                 Ok(())
             }
         }
     }
+
+    fn take_positions(
+        &mut self,
+        broker: &Endpoint,
+        asked: Vec<(TopicPartition, u64)>,
+        found: Result<BTreeMap<TopicPartition, Result<i64, ApiRefusal>>, Error>,
+    ) -> Result<(), FetchError> {
+        let mut found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                for (partition, generation) in &asked {
+                    self.questioned(partition, *generation);
+                }
+                self.leave(broker, &error);
+                return Ok(());
+            }
+        };
+        let mut result = Ok(());
+        for (partition, generation) in asked {
+            let Some(reading) = self.questioned(&partition, generation) else { continue };
+            let taken = match found.remove(&partition) {
+                Some(Ok(offset)) => {
+                    tracing::info!(%partition, offset, "reading from where auto.offset.reset says");
+                    reading.ahead = Some(offset);
+                    Ok(())
+                }
+                Some(Err(refusal)) => self.refused(refusal.api, broker, partition, refusal.code),
+                None => {
+                    self.refused(ApiKey::ListOffsets, broker, partition, ResponseError::UnknownServerError)
+                }
+            };
+            result = result.and(taken);
+        }
+        result
+    }
+
+    /// A broker has not answered: what it led may be led by others.
+    fn leave(&mut self, broker: &Endpoint, error: &Error) {
+        self.client.state().view.forget_leader_of_all(broker);
+        self.client.avoid(broker);
+        let mut is_known = !self.failing.insert(broker.clone());
+        say(&mut is_known, "reading", error);
+    }
+
+    /// A broker does not serve a partition: it is asked for again after a while, of whoever leads it then.
+    fn refused(
+        &mut self,
+        api: ApiKey,
+        broker: &Endpoint,
+        partition: TopicPartition,
+        code: ResponseError,
+    ) -> Result<(), FetchError> {
+        self.judge(api, Some(broker), &partition, code)?;
+        self.client.state().view.forget_leader(&partition);
+        self.rest(partition);
+        Ok(())
+    }
+
+    /// Whether a refusal passes; it is said once until the partition is read again.
+    fn judge(
+        &mut self,
+        api: ApiKey,
+        broker: Option<&Endpoint>,
+        partition: &TopicPartition,
+        code: ResponseError,
+    ) -> Result<(), FetchError> {
+        let Some(reading) = self.partitions.get_mut(partition) else { return Ok(()) };
+        let refusal = ApiRefusal { api, subject: partition.to_string(), code, message: None };
+        if !is_passing(code) {
+            return Err(FetchError::Partition { partition: partition.clone(), source: refusal });
+        }
+        let broker = broker.map(tracing::field::display);
+        if std::mem::replace(&mut reading.is_failing, true) {
+            tracing::debug!(%partition, broker, error = %refusal, "reading, still trying");
+        } else {
+            tracing::warn!(%partition, broker, error = %refusal, "reading, still trying");
+        }
+        Ok(())
+    }
 }
 
-/// Whether time may help against an answer.
-fn is_passing(error: &Error) -> bool {
+/// Says once that nobody answers.
+fn say(is_said: &mut bool, what: &str, error: &Error) {
+    let error = error as &dyn std::error::Error;
+    if std::mem::replace(is_said, true) {
+        tracing::debug!(error, "{what}, still trying");
+    } else {
+        tracing::warn!(error, "{what}, still trying");
+    }
+}
+
+/// Whether time may help against a refusal.
+fn is_passing(code: ResponseError) -> bool {
     !matches!(
-        error.code(),
-        Some(
-            ResponseError::TopicAuthorizationFailed
-                | ResponseError::ClusterAuthorizationFailed
-                | ResponseError::InvalidTopicException
-                | ResponseError::CorruptMessage
-                | ResponseError::InvalidRequest
-        )
+        code,
+        ResponseError::TopicAuthorizationFailed
+            | ResponseError::ClusterAuthorizationFailed
+            | ResponseError::InvalidTopicException
+            | ResponseError::CorruptMessage
+            | ResponseError::InvalidRequest
     )
 }

@@ -1,11 +1,11 @@
 //! What is asked of whom: records of the leaders, leaders of the cluster, offsets where there are none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use futures::FutureExt;
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::{ApiKey, FetchRequest};
+use kafka_protocol::messages::FetchRequest;
 use tokio::time::{Instant, sleep};
 
 use super::fetcher::Fetcher;
@@ -38,8 +38,28 @@ pub(super) enum Event {
     Rested(Endpoint),
     /// A partition may be asked for again.
     Paused(TopicPartition, u64),
-    Located(Result<Vec<(TopicPartition, Error)>, Error>),
-    Positioned(TopicPartition, u64, Result<i64, Error>),
+    /// Who leads what is known, but for these partitions.
+    Located(Result<Vec<(TopicPartition, ResponseError)>, Error>),
+    /// Where partitions begin or end.
+    Positioned {
+        broker: Endpoint,
+        asked: Vec<(TopicPartition, u64)>,
+        found: Result<BTreeMap<TopicPartition, Result<i64, ApiRefusal>>, Error>,
+    },
+}
+
+/// What there is to ask.
+#[derive(Default)]
+struct Questions {
+    /// Whether somebody's leader is not known.
+    has_lost: bool,
+    /// Leader -> partitions that have no position.
+    unplaced: BTreeMap<Endpoint, Vec<TopicPartition>>,
+    /// Broker -> partitions to read, with when records of them last came.
+    wanted: BTreeMap<Endpoint, Vec<(u64, Wanted)>>,
+    /// Brokers of which enough waits. To ask them for their other partitions alone would mean to wait for these, while
+    /// the busy ones are used up.
+    served: HashSet<Endpoint>,
 }
 
 impl Fetcher {
@@ -48,53 +68,59 @@ impl Fetcher {
         if !std::mem::take(&mut self.has_news) {
             return Ok(());
         }
-        let now = Instant::now();
-        let mut lost = Vec::new();
-        let mut unplaced = Vec::new();
-        let mut by_broker: BTreeMap<Endpoint, Vec<(u64, Wanted)>> = BTreeMap::new();
-        for (partition, reading) in &mut self.partitions {
-            if reading.is_paused || reading.question.is_some() || reading.sets.len() >= WAITING_SETS {
-                continue;
-            }
-            let Some(offset) = reading.ahead else {
-                unplaced.push(partition.clone());
-                continue;
-            };
-            reading.replica.take_if(|(_, until)| *until <= now);
-            let broker = {
-                let state = self.client.state();
-                let replica = reading.replica.and_then(|(id, _)| state.view.broker(id).cloned());
-                replica.or_else(|| state.view.leader(partition).cloned())
-            };
-            match broker {
-                None => lost.push(partition.clone()),
-                Some(broker) if self.busy.contains(&broker) => {}
-                Some(broker) => {
-                    let wanted = Wanted { partition: partition.clone(), offset, generation: 0 };
-                    by_broker.entry(broker).or_default().push((reading.turn, wanted));
-                }
-            }
+        let Questions { has_lost, unplaced, wanted, served } = self.questions();
+        for (leader, partitions) in unplaced {
+            self.look_up(leader, partitions)?;
         }
-        for partition in unplaced {
-            self.look_up(partition)?;
-        }
-        if !lost.is_empty() && !self.is_locating {
+        let is_old = self.located_at.elapsed() >= self.config.metadata_max_age;
+        if !self.is_locating && (has_lost || is_old) {
+            if is_old {
+                // Whoever answers may be wrong for ever, if he alone is asked.
+                self.client.try_another_broker();
+            }
             self.is_locating = true;
-            self.under_way.push(locate(self.client.clone(), lost).boxed());
+            let partitions = self.partitions.keys().cloned().collect();
+            self.under_way.push(locate(self.client.clone(), partitions).boxed());
         }
-        for (broker, mut wanted) in by_broker {
-            wanted.sort_by_key(|(turn, _)| *turn);
-            self.fetch(broker, wanted.into_iter().map(|(_, wanted)| wanted).collect());
+        for (broker, mut wanted) in wanted {
+            if !self.busy.contains(&broker) && !served.contains(&broker) {
+                wanted.sort_by_key(|(turn, _)| *turn);
+                self.fetch(broker, wanted.into_iter().map(|(_, wanted)| wanted).collect());
+            }
         }
         Ok(())
     }
 
+    fn questions(&mut self) -> Questions {
+        let now = Instant::now();
+        let mut questions = Questions::default();
+        let state = self.client.state();
+        for (partition, reading) in &mut self.partitions {
+            if reading.is_paused || reading.question.is_some() {
+                continue;
+            }
+            reading.replica.take_if(|(_, until)| *until <= now);
+            let Some(leader) = state.view.leader(partition) else {
+                questions.has_lost = true;
+                continue;
+            };
+            let replica = reading.replica.and_then(|(id, _)| state.view.broker(id));
+            let broker = replica.unwrap_or(leader).clone();
+            match reading.ahead {
+                _ if reading.sets.len() >= WAITING_SETS => drop(questions.served.insert(broker)),
+                None => questions.unplaced.entry(leader.clone()).or_default().push(partition.clone()),
+                Some(offset) => {
+                    let wanted = Wanted { partition: partition.clone(), offset, generation: 0 };
+                    questions.wanted.entry(broker).or_default().push((reading.turn, wanted));
+                }
+            }
+        }
+        questions
+    }
+
     fn fetch(&mut self, broker: Endpoint, mut wanted: Vec<Wanted>) {
         for wanted in &mut wanted {
-            wanted.generation = self.next_generation();
-            if let Some(reading) = self.partitions.get_mut(&wanted.partition) {
-                reading.question = Some(wanted.generation);
-            }
+            wanted.generation = self.question(&wanted.partition);
         }
         self.busy.insert(broker.clone());
         let link = self.links.entry(broker.clone()).or_insert_with(|| self.client.own_link(&broker)).clone();
@@ -112,70 +138,63 @@ impl Fetcher {
         self.under_way.push(asked.boxed());
     }
 
-    /// Asks where a partition begins or ends.
-    fn look_up(&mut self, partition: TopicPartition) -> Result<(), FetchError> {
+    /// Asks where partitions begin or end.
+    fn look_up(&mut self, leader: Endpoint, partitions: Vec<TopicPartition>) -> Result<(), FetchError> {
         let spec = match (self.config.reset, self.config.isolation) {
-            (OffsetReset::None, _) => return Err(FetchError::NoOffset(partition)),
+            (OffsetReset::None, _) => return Err(FetchError::NoOffset(partitions[0].clone())),
             (OffsetReset::Earliest, _) => OffsetSpec::Earliest,
             (OffsetReset::Latest, Isolation::ReadUncommitted) => OffsetSpec::Latest,
             (OffsetReset::Latest, Isolation::ReadCommitted) => OffsetSpec::LastStable,
         };
-        let generation = self.next_generation();
-        if let Some(reading) = self.partitions.get_mut(&partition) {
-            reading.question = Some(generation);
+        let mut asked = Vec::with_capacity(partitions.len());
+        for partition in &partitions {
+            asked.push((partition.clone(), self.question(partition)));
         }
         let client = self.client.clone();
-        let asked = async move {
-            let offsets = client.list_offsets(std::slice::from_ref(&partition), spec).await;
-            let offset = offsets.map(|offsets| offsets.get(&partition).copied().unwrap_or(0));
-            Event::Positioned(partition, generation, offset)
+        let asking = async move {
+            let found = client.list_offsets_of(&leader, &partitions, spec).await;
+            if found.is_err() {
+                sleep(PAUSE).await;
+            }
+            Event::Positioned { broker: leader, asked, found }
         };
-        self.under_way.push(asked.boxed());
+        self.under_way.push(asking.boxed());
         Ok(())
     }
 
     /// Leaves a partition alone for a while.
     pub(super) fn rest(&mut self, partition: TopicPartition) {
-        let generation = self.next_generation();
-        if let Some(reading) = self.partitions.get_mut(&partition) {
-            reading.question = Some(generation);
-            self.under_way.push(sleep(PAUSE).map(move |()| Event::Paused(partition, generation)).boxed());
-        }
+        let generation = self.question(&partition);
+        self.under_way.push(sleep(PAUSE).map(move |()| Event::Paused(partition, generation)).boxed());
     }
 }
 
-/// Asks who leads these partitions. The client remembers the answer; what is returned are the refusals.
+/// Asks who leads these partitions. The client remembers the answer; what is returned has no leader.
 async fn locate(client: Client, partitions: Vec<TopicPartition>) -> Event {
     let mut topics: Vec<&str> = partitions.iter().map(|partition| partition.topic.as_str()).collect();
     topics.dedup();
-    let asked = client.ask_metadata(&topics).await;
-    let (broker, metadata) = match asked {
-        Ok(answer) => answer,
+    let metadata = match client.ask_metadata(&topics).await {
+        Ok((_, metadata)) => metadata,
         Err(error) => {
-            client.look_afresh();
+            client.try_another_broker();
             sleep(PAUSE).await;
             return Event::Located(Err(error));
         }
     };
-    let missing: Vec<&TopicPartition> = {
-        let state = client.state();
-        partitions.iter().filter(|partition| state.view.leader(partition).is_none()).collect()
-    };
-    if missing.is_empty() {
-        return Event::Located(Ok(Vec::new()));
-    }
     let code = |partition: &TopicPartition| {
         let named = |name: &str| name == partition.topic;
         let topic = metadata.topics.iter().find(|topic| topic.name.as_ref().is_some_and(|name| named(name)));
-        topic.and_then(|topic| ResponseError::try_from_code(topic.error_code))
+        let code = topic.and_then(|topic| ResponseError::try_from_code(topic.error_code));
+        code.unwrap_or(ResponseError::LeaderNotAvailable)
     };
-    let refused = missing.into_iter().map(|partition| {
-        let code = code(partition).unwrap_or(ResponseError::LeaderNotAvailable);
-        let refusal =
-            ApiRefusal { api: ApiKey::Metadata, subject: partition.to_string(), code, message: None };
-        (partition.clone(), Error::Refused { broker: broker.clone(), refusal })
-    });
-    let refused = refused.collect();
-    sleep(PAUSE).await;
+    let leaderless = |partition: &TopicPartition| client.state().view.leader(partition).is_none();
+    let refused: Vec<_> = partitions
+        .iter()
+        .filter(|partition| leaderless(partition))
+        .map(|partition| (partition.clone(), code(partition)))
+        .collect();
+    if !refused.is_empty() {
+        sleep(PAUSE).await;
+    }
     Event::Located(Ok(refused))
 }

@@ -32,13 +32,15 @@ pub struct Fetcher {
     pub(super) is_locating: bool,
     /// Nobody could say who leads what: said once.
     pub(super) is_blind: bool,
+    /// When it was last heard who leads what.
+    pub(super) located_at: Instant,
     /// Connections of our own: requests here wait for records.
     pub(super) links: HashMap<Endpoint, Link>,
     /// Whether there may be something to ask since the last look.
     pub(super) has_news: bool,
     /// Counts questions, so that late answers are known.
     pub(super) generation: u64,
-    /// Counts answers, so that those who have waited longest are asked for first.
+    /// Counts answers, so that partitions whose last records came longest ago are served first.
     pub(super) turn: u64,
 }
 
@@ -51,10 +53,12 @@ pub(super) struct Reading {
     /// The question that is under way, or the pause before the next.
     pub(super) question: Option<u64>,
     pub(super) sets: VecDeque<RecordSet>,
-    /// When it was last asked for.
+    /// When records of it last came.
     pub(super) turn: u64,
     /// Asked in place of the leader.
     pub(super) replica: Option<(BrokerId, Instant)>,
+    /// It was said that it cannot be read.
+    pub(super) is_failing: bool,
 }
 
 impl Fetcher {
@@ -71,6 +75,7 @@ impl Fetcher {
             failing: HashSet::new(),
             is_locating: false,
             is_blind: false,
+            located_at: Instant::now(),
             links: HashMap::new(),
             has_news: false,
             generation: 0,
@@ -128,6 +133,10 @@ impl Fetcher {
             }
             self.ask()?;
             if self.has_records() {
+                // So that what was just asked is on its way while they are worked on.
+                if let Some(Some(event)) = self.under_way.next().now_or_never() {
+                    self.take_in(event)?;
+                }
                 return Ok(());
             }
             match self.under_way.next().await {
@@ -175,8 +184,12 @@ impl Fetcher {
         Some(reading)
     }
 
-    pub(super) fn next_generation(&mut self) -> u64 {
+    /// Notes that a partition waits for an answer; what it waited for before does not count any more.
+    pub(super) fn question(&mut self, partition: &TopicPartition) -> u64 {
         self.generation += 1;
+        if let Some(reading) = self.partitions.get_mut(partition) {
+            reading.question = Some(self.generation);
+        }
         self.generation
     }
 }

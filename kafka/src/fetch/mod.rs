@@ -17,7 +17,7 @@ use thiserror::Error;
 pub use self::fetcher::Fetcher;
 pub use self::record_set::{RecordSet, RecordsError};
 use crate::endpoint::TopicPartition;
-use crate::error::Error;
+use crate::error::ApiRefusal;
 
 /// The consumer's settings that are about fetching, with Kafka's defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct FetchConfig {
     pub checks_crc: bool,
     /// `client.rack`; empty for none.
     pub rack: String,
+    /// `metadata.max.age.ms`: after this it is asked again who leads what, and whether a replica is nearer.
+    pub metadata_max_age: Duration,
 }
 
 impl Default for FetchConfig {
@@ -51,6 +53,7 @@ impl Default for FetchConfig {
             reset: OffsetReset::Latest,
             checks_crc: true,
             rack: String::new(),
+            metadata_max_age: Duration::from_secs(300),
         }
     }
 }
@@ -83,7 +86,7 @@ pub enum FetchError {
     Partition {
         partition: TopicPartition,
         #[source]
-        source: Box<Error>,
+        source: ApiRefusal,
     },
     #[error("records of {partition} cannot be read; seek past them to go on")]
     Records {

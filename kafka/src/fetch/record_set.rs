@@ -42,6 +42,8 @@ pub enum RecordsError {
     Checksum(i64),
     #[error("the batch at offset {0} is damaged: {1}")]
     Malformed(i64, &'static str),
+    #[error("the batches from offset {from} on end before it, at {end}")]
+    Backwards { from: i64, end: i64 },
     #[error(
         "the batch at offset {offset} has message format {magic}; only format 2, Kafka's since 0.11, is read"
     )]
@@ -90,15 +92,25 @@ impl RecordSet {
         Self { batches, from, open: None, checks_crc, aborted, aborting: HashSet::new(), is_taken: false }
     }
 
-    /// The offset behind the last whole batch; `None` without one.
+    /// The offset behind the last whole batch; `None` without one. What comes before a batch that is wrong counts: it
+    /// can be read.
     pub(crate) fn end(&self) -> Result<Option<i64>, RecordsError> {
         let mut rest = &self.batches[..];
         let mut end = None;
-        while let Some(length) = whole_batch(rest)? {
-            end = Some(last_offset(rest).saturating_add(1));
-            rest = &rest[length..];
+        loop {
+            match whole_batch(rest) {
+                Ok(Some(length)) => {
+                    end = Some(last_offset(rest).saturating_add(1));
+                    rest = &rest[length..];
+                }
+                Err(error) if end.is_none() => return Err(error),
+                Ok(None) | Err(_) => break,
+            }
         }
-        Ok(end)
+        match end {
+            Some(end) if end <= self.from => Err(RecordsError::Backwards { from: self.from, end }),
+            end => Ok(end),
+        }
     }
 
     /// The next record, control records left out. What cannot be read is not left behind: the error stays.
@@ -146,13 +158,17 @@ impl RecordSet {
         if self.is_aborted(&batch, attributes) || attributes.is_control() {
             return Ok(None);
         }
+        let count = i32_at(&batch, RECORD_COUNT);
+        if count <= 0 {
+            return Ok(None);
+        }
         let body = batch.slice(RECORDS..);
         let body = attributes
             .decompress(body)
             .map_err(|source| RecordsError::Compression { offset: base_offset, source })?;
         let is_appended = attributes.has_append_time();
         Ok(Some(Batch {
-            left: i32_at(&batch, RECORD_COUNT),
+            left: count,
             base_offset,
             base_timestamp: i64_at(&batch, BASE_TIMESTAMP),
             append_time: is_appended.then(|| i64_at(&batch, MAX_TIMESTAMP)),
@@ -244,7 +260,7 @@ struct Batch {
 impl Batch {
     #[inline]
     fn next_record(&mut self) -> Result<Option<Record>, RecordsError> {
-        if self.left <= 0 {
+        if self.left == 0 {
             return Ok(None);
         }
         let record = self.read().ok_or(RecordsError::Malformed(self.base_offset, "a record is cut off"))?;

@@ -82,6 +82,11 @@ pub(super) fn build(config: &FetchConfig, wanted: &[Wanted]) -> AnyRequest {
     .at_most(LAST_WITH_NAMES)
 }
 
+/// The bytes of one partition, copied where they are the lesser part of an answer: they would keep all of it in memory.
+fn apart(records: Bytes, total: usize) -> Bytes {
+    if records.len() < total / 2 { Bytes::copy_from_slice(&records) } else { records }
+}
+
 /// Sorts the answer by what was wanted.
 pub(super) fn read(response: FetchResponse, wanted: Vec<Wanted>) -> Answer {
     let throttle = Duration::from_millis(u64::try_from(response.throttle_time_ms).unwrap_or(0));
@@ -92,6 +97,7 @@ pub(super) fn read(response: FetchResponse, wanted: Vec<Wanted>) -> Answer {
             answered.insert((topic.topic.to_string(), partition.partition_index), partition);
         }
     }
+    let total: usize = answered.values().map(|data| data.records.as_ref().map_or(0, Bytes::len)).sum();
     let mut found = |want: &Wanted| {
         if let Some(code) = refused {
             return Err(code);
@@ -103,7 +109,7 @@ pub(super) fn read(response: FetchResponse, wanted: Vec<Wanted>) -> Answer {
         }
         let aborted = data.aborted_transactions.unwrap_or_default();
         Ok(Found {
-            batches: data.records.unwrap_or_default(),
+            batches: data.records.map(|records| apart(records, total)).unwrap_or_default(),
             aborted: aborted
                 .into_iter()
                 .map(|a| AbortedTransaction { producer: a.producer_id.0, first_offset: a.first_offset })

@@ -44,6 +44,14 @@ struct Logs {
     aborted: Option<i64>,
     /// Asked in place of the leader.
     replica: Option<i32>,
+    /// Broker that hangs up on everything.
+    gone: Mutex<Option<&'static str>>,
+    /// Broker that has not heard that it leads nothing any more, and has no news.
+    stale: Mutex<Option<&'static str>>,
+    /// Partition without records.
+    empty: Option<i32>,
+    /// How often nobody knows where a log begins.
+    vague: Mutex<usize>,
     list_offsets: Mutex<Vec<ListOffsetsRequest>>,
 }
 
@@ -65,6 +73,9 @@ impl Logs {
     }
 
     fn answer(&self, asked: &Asked) -> Reply {
+        if *self.gone.lock().unwrap() == Some(asked.broker.host.as_str()) {
+            return Reply::HangUp;
+        }
         match &asked.request {
             RequestKind::Metadata(request) => {
                 let leaders = *self.leaders.lock().unwrap();
@@ -72,7 +83,10 @@ impl Logs {
             }
             RequestKind::ListOffsets(request) => {
                 self.list_offsets.lock().unwrap().push(request.clone());
-                Reply::Answer(ResponseKind::ListOffsets(beginnings(request)))
+                let mut vague = self.vague.lock().unwrap();
+                let code = if *vague > 0 { ResponseError::KafkaStorageError.code() } else { 0 };
+                *vague = vague.saturating_sub(1);
+                Reply::Answer(ResponseKind::ListOffsets(beginnings(request, code)))
             }
             RequestKind::Fetch(request) => {
                 let mut hang_ups = self.hang_ups.lock().unwrap();
@@ -105,6 +119,11 @@ impl Logs {
         if let Some((code, times)) = refusals.get_mut(&wanted.partition).filter(|(_, times)| *times > 0) {
             *times -= 1;
             return data.with_error_code(code.code());
+        }
+        if self.empty == Some(wanted.partition)
+            || *self.stale.lock().unwrap() == Some(asked.broker.host.as_str())
+        {
+            return data;
         }
         let leader = self.leaders.lock().unwrap()[wanted.partition as usize];
         let is_leader = asked.broker.host == format!("broker-{leader}");
@@ -149,10 +168,13 @@ impl Logs {
     }
 }
 
-fn beginnings(request: &ListOffsetsRequest) -> ListOffsetsResponse {
+fn beginnings(request: &ListOffsetsRequest, code: i16) -> ListOffsetsResponse {
     let topics = request.topics.iter().map(|topic| {
         let partition = |wanted: i32| {
-            ListOffsetsPartitionResponse::default().with_partition_index(wanted).with_offset(BEGINNING)
+            ListOffsetsPartitionResponse::default()
+                .with_partition_index(wanted)
+                .with_offset(BEGINNING)
+                .with_error_code(code)
         };
         ListOffsetsTopicResponse::default()
             .with_name(topic.name.clone())
@@ -315,10 +337,7 @@ async fn what_does_not_pass_is_an_error() {
         let mut fetcher = fetcher(&logs.script(), earliest());
         fetcher.assign(partition(0), None);
         let error = take(&mut fetcher, 1).await.unwrap_err();
-        assert!(
-            matches!(&error, FetchError::Partition { source, .. } if source.code() == Some(code)),
-            "{error:?}"
-        );
+        assert!(matches!(&error, FetchError::Partition { source, .. } if source.code == code), "{error:?}");
     }
 }
 
@@ -421,4 +440,63 @@ async fn old_brokers_are_asked_in_their_versions() {
     fetcher.assign(partition(0), None);
     assert_eq!(offsets(&mut fetcher, 3).await.unwrap(), [10, 11, 12]);
     assert_eq!(versions.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_broker_that_was_given_may_go() {
+    let logs = Arc::new(Logs::new());
+    let mut fetcher = fetcher(&logs.script(), earliest());
+    fetcher.assign(partition(0), None);
+    assert_eq!(offsets(&mut fetcher, 2).await.unwrap(), [10, 11]);
+    *logs.gone.lock().unwrap() = Some("broker-1");
+    *logs.leaders.lock().unwrap() = [2, 2];
+    assert_eq!(offsets(&mut fetcher, 10).await.unwrap(), Vec::from_iter(12..22));
+}
+
+#[tokio::test(start_paused = true)]
+async fn leader_that_does_not_know_better_is_left_in_time() {
+    let logs = Arc::new(Logs { throttle: Duration::from_millis(500), ..Logs::new() });
+    let age = Duration::from_secs(60);
+    let mut fetcher = fetcher(&logs.script(), FetchConfig { metadata_max_age: age, ..earliest() });
+    fetcher.assign(partition(0), None);
+    assert_eq!(offsets(&mut fetcher, 2).await.unwrap(), [10, 11]);
+    *logs.stale.lock().unwrap() = Some("broker-1");
+    *logs.leaders.lock().unwrap() = [2, 2];
+    let taken = timeout(age + Duration::from_secs(30), offsets(&mut fetcher, 10)).await;
+    assert_eq!(taken.expect("it is asked again who leads what").unwrap(), Vec::from_iter(12..22));
+}
+
+#[tokio::test(start_paused = true)]
+async fn replica_that_nobody_knows_is_not_asked_for_without_a_pause() {
+    let logs = Arc::new(Logs { replica: Some(9), ..Logs::new() });
+    let script = logs.script();
+    let mut fetcher = fetcher(&script, FetchConfig { rack: "a".to_owned(), ..earliest() });
+    fetcher.assign(partition(0), Some(BEGINNING));
+    assert!(timeout(Duration::from_secs(10), fetcher.ready()).await.is_err());
+    let asked = (script.times_asked(ApiKey::Fetch), script.times_asked(ApiKey::Metadata));
+    assert!((10..=110).contains(&asked.0) && (10..=110).contains(&asked.1), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn beginning_that_nobody_knows_is_not_asked_for_without_a_pause() {
+    let logs = Arc::new(Logs { vague: Mutex::new(20), ..Logs::new() });
+    let mut fetcher = fetcher(&logs.script(), earliest());
+    fetcher.assign(partition(0), None);
+    let began = Instant::now();
+    assert_eq!(offsets(&mut fetcher, 2).await.unwrap(), [10, 11]);
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn quiet_partition_does_not_keep_a_busy_one_waiting() {
+    let logs = Arc::new(Logs { empty: Some(1), leaders: Mutex::new([1, 1]), ..Logs::new() });
+    let mut fetcher = fetcher(&logs.script(), earliest());
+    fetcher.assign(partition(0), Some(BEGINNING));
+    fetcher.assign(partition(1), Some(BEGINNING));
+    take(&mut fetcher, 40).await.unwrap();
+    let requests = logs.fetched.lock().unwrap();
+    let busy = |request: &FetchRequest| {
+        request.topics.iter().flat_map(|topic| &topic.partitions).any(|partition| partition.partition == 0)
+    };
+    assert!(requests.len() > 10 && requests.iter().all(busy), "a broker waits for whatever it is asked");
 }

@@ -121,6 +121,9 @@ pub trait SinkTask: Send {
     /// Takes the next records, of any of the task's partitions, each partition in order. Called with an empty
     /// slice too, when there was nothing to read.
     ///
+    /// Texts and bytes share the memory in which they were fetched, with all that came in the same answer: a task that
+    /// keeps a few of them for long copies them.
+    ///
     /// # Errors
     /// Retriable: the same records are delivered again, after the time asked for with
     /// [`SinkTaskContext::retry_after`]. Others make the task FAILED.

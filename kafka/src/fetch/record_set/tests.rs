@@ -172,6 +172,26 @@ fn damage_is_told_with_its_place() {
 }
 
 #[test]
+fn what_comes_before_damage_can_be_read() {
+    let mut bytes = plain(&[wire(5, None, Some("1"))]).to_vec();
+    let mut old = plain(&[wire(6, None, Some("2"))]).to_vec();
+    old[MAGIC] = 0;
+    bytes.append(&mut old);
+    let mut set = set(bytes.into(), 5);
+    assert_eq!(set.end().unwrap(), Some(6));
+    assert_eq!(set.next_record().unwrap().unwrap().offset, 5);
+    for _ in 0..2 {
+        assert!(matches!(set.next_record(), Err(RecordsError::Format { offset: 6, magic: 0 })));
+    }
+}
+
+#[test]
+fn answer_that_does_not_go_on_is_an_error() {
+    let set = set(plain(&[wire(5, None, None)]), 6);
+    assert!(matches!(set.end(), Err(RecordsError::Backwards { from: 6, end: 6 })));
+}
+
+#[test]
 fn batches_are_decompressed() {
     // `plain text ` ten times, as gzip, lz4 and zstd of the command line wrote it.
     let plain = b"plain text ".repeat(10);

@@ -29,6 +29,8 @@ use crate::config::security::{ClientSecurity, SecurityError};
 
 /// For questions to the group's coordinator: as long as JVM consumers ask.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// `request.timeout.ms` of Kafka's consumer, unless it is set.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Before asking again while the coordinator moves.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -235,7 +237,8 @@ impl SinkConsumer {
                 Ok(Err(error)) if is_coordinator_moving(&error) && Instant::now() < deadline => {
                     tokio::time::sleep(RETRY).await;
                 }
-                Ok(answer) => return answer,
+                // Of a partition that was refused it is not known whether it has an offset.
+                Ok(answer) => return answer.and_then(|list| every(&list).map(|()| list)),
                 Err(_) => return Err(KafkaError::Canceled),
             }
         }
@@ -293,6 +296,11 @@ impl SinkConsumer {
     }
 }
 
+/// The first error of a partition.
+fn every(list: &TopicPartitionList) -> KafkaResult<()> {
+    list.elements().iter().try_for_each(|element| element.error())
+}
+
 /// When its broker goes away, the coordinator of a group is for some seconds nobody, or one that has to learn first.
 fn is_coordinator_moving(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
@@ -314,9 +322,9 @@ fn wire_client(settings: &BTreeMap<String, String>) -> Result<Client, ConsumerEr
     if let Some(id) = text("client.id") {
         config.client_id = id.to_owned();
     }
-    if let Some(timeout) = text("request.timeout.ms").and_then(|text| text.parse().ok()) {
-        config.request_timeout = Duration::from_millis(timeout).max(Duration::from_secs(1));
-    }
+    let timeout = text("request.timeout.ms").and_then(|text| text.parse().ok());
+    config.request_timeout =
+        timeout.map_or(REQUEST_TIMEOUT, Duration::from_millis).max(Duration::from_secs(1));
     Ok(Client::new(config, Arc::new(TcpDial::default())))
 }
 

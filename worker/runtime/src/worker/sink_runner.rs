@@ -191,7 +191,7 @@ impl SinkRunner {
                 if end.is_none() {
                     self.progress.offsets.read(&partition, record.offset);
                 }
-                end = Some(record.offset + 1);
+                end = Some(record.offset.saturating_add(1));
                 self.pipeline.decode(&partition, record, &self.metrics, &mut records)?;
             }
             ends.extend(end.map(|end| (partition, end)));
