@@ -15,7 +15,10 @@ use crate::client::Client;
 use crate::endpoint::{BrokerId, Endpoint, TopicPartition};
 use crate::link::Link;
 
-/// Reads partitions, from a position of each, until told otherwise. See the [module](super).
+/// Reads partitions, from a position of each, until told otherwise: what a consumer does once it knows which are its own.
+///
+/// It is to be asked again and again whether it is [ready](Self::ready); then its [records](Self::records) are taken. What
+/// passes by itself is waited for: brokers that go, partitions that move.
 pub struct Fetcher {
     pub(super) client: Client,
     pub(super) config: FetchConfig,
