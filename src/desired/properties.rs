@@ -40,6 +40,9 @@ pub(crate) fn worker(inventory: &Inventory, spec: &model::Host, wiring: &Wiring<
     list.add("rest.advertised.port", spec.worker.rest.port.to_string());
     list.add("metrics.listener", wiring.metrics_listener.as_str());
     list.add("connect.protocol", "eager");
+    // By default an eager worker that could not read the config topic in time stays away for five minutes, even if a
+    // broker was silent for a moment only.
+    list.add("worker.unsync.backoff.ms", "5000");
     list.add("config.providers", "secrets");
     list.add(
         "config.providers.secrets.class",

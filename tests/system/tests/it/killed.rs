@@ -75,7 +75,7 @@ async fn stopped_runs_end_in_order_and_say_where() -> Result<()> {
     let hang = Hang::new(&lab.subject)?;
     let programs = lab.subject.folder().join("programs");
     std::fs::create_dir(&programs)?;
-    std::os::unix::fs::symlink(&hang.script, programs.join("df"))?;
+    std::os::unix::fs::symlink(&hang.script, programs.join("stat"))?;
     let path = format!("{}:/usr/bin:/bin", programs.display());
     let run = lab.subject.with_variable("PATH", &path).start(&["plan"])?;
     hang.until_it_runs().await?;
