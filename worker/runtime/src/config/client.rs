@@ -120,9 +120,6 @@ pub(crate) fn librdkafka(
         }
     }
     config.set("log.connection.close", "false");
-    // Java's defaults: a broker that is back is not left waiting for ten seconds.
-    config.set("reconnect.backoff.ms", "50");
-    config.set("reconnect.backoff.max.ms", "1000");
     config.set("allow.auto.create.topics", if kind == ClientKind::Producer { "true" } else { "false" });
     let mut problems = Vec::new();
     for (key, value) in java {
