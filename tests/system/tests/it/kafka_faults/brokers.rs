@@ -14,6 +14,7 @@ pub(super) async fn the_only_one(site: &Site, ground: &mut Ground) {
     let says = ["127.0.0.1:", "no answer within 15s", "TLS handshake", "overloaded"];
     site.apply(&site.right).fails("a frozen broker", CHECK_FAILED, &says);
     ground.kafka.broker(1).resume().await.unwrap();
+    site.until_settled().await;
     site.converge("the broker was thawed");
     site.is_converged("a frozen broker");
 
@@ -21,6 +22,7 @@ pub(super) async fn the_only_one(site: &Site, ground: &mut Ground) {
     let says = ["cannot connect", "Connection refused", "is the broker running"];
     site.apply(&site.right).fails("a stopped broker", CHECK_FAILED, &says);
     ground.kafka.broker(1).start().await.unwrap();
+    site.until_settled().await;
     site.converge("the broker was started again");
     site.is_converged("a stopped broker");
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testbed::ports::Port;
+use testbed::{http, wait};
 
 use super::ground::Ground;
 use crate::programs;
@@ -15,6 +17,9 @@ pub(super) const DONE: i32 = 0;
 pub(super) const USAGE: i32 = 2;
 pub(super) const CHECK_FAILED: i32 = 4;
 pub(super) const PARTLY_APPLIED: i32 = 5;
+
+/// Longer than the session timeout of a worker, which is 10 s.
+const SESSION: Duration = Duration::from_secs(11);
 
 /// What an inventory of the tests says; every field may be made wrong.
 #[derive(Debug, Clone, Default)]
@@ -106,6 +111,24 @@ impl Site {
     /// A run that has nothing to do.
     pub(super) fn is_converged(&self, why: &str) {
         assert_eq!(self.converge(why), Vec::<String>::new(), "{why}: the run after it changes nothing");
+    }
+
+    /// Waits until the worker has heard of Kafka anew: it is healthy for longer than its session lasts without a word.
+    pub(super) async fn until_settled(&self) {
+        let address = format!("127.0.0.1:{}", self.rest.number());
+        let mut since = None;
+        let settled = async || {
+            let answer = http::request(&address, "GET", "/health", "").await.ok();
+            if answer.is_none_or(|answer| answer.status != 200) {
+                since = None;
+                return Ok(None);
+            }
+            let since: Instant = *since.get_or_insert_with(Instant::now);
+            Ok((since.elapsed() > SESSION).then_some(()))
+        };
+        wait::until("the worker is healthy again", Duration::from_secs(240), settled, String::new)
+            .await
+            .unwrap();
     }
 
     pub(super) fn write(&self, inventory: &Inventory) {
