@@ -262,9 +262,7 @@ async fn judge(program: &Program, host: &SshHost, fault: &Fault) -> Result<()> {
     ensure!(before.0 == after, "the host was changed: {before:?}, {after:?}");
     let docker = host.exec("command -v docker || true").await?;
     ensure!(docker.is_empty(), "Docker was installed");
-    let left = program.leftovers()?;
-    ensure!(left.is_empty(), "left here: {left:?}");
-    Ok(())
+    program.ensure_clean().await
 }
 
 /// One host, and its sshd in the place of a broker: it is reached, and nobody asks it more.

@@ -88,8 +88,7 @@ connect:
     /// Fails if a run left anything behind, here or there. What the hosts notice by themselves that we are gone, they
     /// notice a moment later.
     pub(super) async fn ensure_clean(&self) -> Result<()> {
-        let left = self.program.leftovers()?;
-        ensure!(left.is_empty(), "left on this machine: {left:?}");
+        self.program.ensure_clean().await?;
         for (name, host) in self.hosts() {
             let mut last = Vec::new();
             let is_clean = async || {

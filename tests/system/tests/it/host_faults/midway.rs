@@ -154,8 +154,7 @@ async fn judge(ground: &Ground, fault: &Fault, converged: &[Digest; 2]) -> Resul
         Told { place: hit.host, cause: hit.cause, remedy: hit.remedy }.judge(&run)?;
     }
     ensure!(!run.says("Smoke checks: unchanged"), "a run that failed calls later phases unchanged");
-    let left = ground.program.leftovers()?;
-    ensure!(left.is_empty(), "left here: {left:?}");
+    ground.program.ensure_clean().await?;
     // A host without power cannot be looked at; it is after its return.
     if !fault.hits.iter().any(|hit| matches!(hit.strike, Strike::PowerLoss(_))) {
         ground.ensure_clean().await?;

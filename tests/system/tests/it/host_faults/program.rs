@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
@@ -11,6 +12,9 @@ use tokio::process::{Child, Command};
 
 use super::say;
 use crate::programs::RUN_LIMIT;
+
+/// A master that was told to end needs a moment for it; one that was not ends by itself after 5 s without channels.
+const MASTERS_END: Duration = Duration::from_secs(4);
 
 pub(super) struct Program {
     folder: TempDir,
@@ -70,8 +74,19 @@ impl Program {
         Ok(run)
     }
 
-    /// What runs of this folder have left on this machine: SSH masters, and folders with their sockets.
-    pub(super) fn leftovers(&self) -> Result<Vec<String>> {
+    /// Fails if runs of this folder have left anything on this machine: SSH masters, and folders with their sockets.
+    pub(super) async fn ensure_clean(&self) -> Result<()> {
+        let mut last = Vec::new();
+        let is_clean = async || {
+            last = self.leftovers().unwrap_or_else(|error| vec![error.to_string()]);
+            Ok(last.is_empty().then_some(()))
+        };
+        let clean = wait::until("nothing is left here", MASTERS_END, is_clean, String::new).await;
+        ensure!(clean.is_ok(), "left on this machine: {last:?}");
+        Ok(())
+    }
+
+    fn leftovers(&self) -> Result<Vec<String>> {
         let mut left = Vec::new();
         let folder = self.folder().display().to_string();
         for entry in fs::read_dir("/proc")?.flatten() {
