@@ -1,4 +1,4 @@
-//! Batches of records, as they stand in the log.
+//! New records -> one batch, as it stands in the log. What reads them is `fetch/record_set.rs`.
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::records::{

@@ -56,7 +56,7 @@ impl View {
     }
 
     /// Whatever this broker was thought to lead may be elsewhere now.
-    pub(crate) fn forget_leader_of_all(&mut self, broker: &Endpoint) {
+    pub(crate) fn forget_leads_of(&mut self, broker: &Endpoint) {
         self.leaders.retain(|_, leader| leader != broker);
     }
 

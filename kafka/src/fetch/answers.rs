@@ -171,7 +171,7 @@ impl Fetcher {
 
     /// A broker has not answered: what it led may be led by others.
     fn leave(&mut self, broker: &Endpoint, error: &Error) {
-        self.client.state().view.forget_leader_of_all(broker);
+        self.client.state().view.forget_leads_of(broker);
         self.client.avoid(broker);
         let mut is_known = !self.failing.insert(broker.clone());
         say(&mut is_known, "reading", error);

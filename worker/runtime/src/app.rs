@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 use std::time::Duration;
 
-use kafka_control::{Client, TcpDial};
+use kafka_control::Client;
 use rdkafka::producer::{FutureProducer, Producer, PurgeConfig};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -285,10 +285,7 @@ impl Stores {
 }
 
 fn wire_client(config: &WorkerConfig, client_id: String) -> Result<Client, AppError> {
-    let mut settings = kafka_control::ClientConfig::new(config.bootstrap.clone(), config.security.to_wire()?);
-    settings.client_id = client_id;
-    settings.request_timeout = config.request_timeout.max(Duration::from_secs(1));
-    Ok(Client::new(settings, Arc::new(TcpDial::default())))
+    Ok(config.security.wire_client(config.bootstrap.clone(), client_id, config.request_timeout)?)
 }
 
 /// Tries until Kafka answers. Errors: what waiting cannot help.

@@ -4,13 +4,21 @@
 //! Stores are read here once: PEM, PKCS12 and JKS all become PEM in memory.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use kafka_control::{HostnameCheck, Identity, Sasl, Security, Tls, TlsSetupError, Trust};
+use kafka_control::{
+    Client, ClientConfig, Endpoint, HostnameCheck, Identity, Sasl, Security, TcpDial, Tls, TlsSetupError,
+    Trust,
+};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::causes::chain;
 use crate::config::Problem;
 use crate::config::jaas::{self, LoginModule};
+
+/// A broker that is given less time to answer is never heard.
+const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How one client proves itself and whom it trusts. Cheap enough to build per client.
 #[derive(Clone, Debug)]
@@ -70,10 +78,18 @@ impl ClientSecurity {
         if problems.is_empty() { Ok(Self { tls, sasl }) } else { Err(problems) }
     }
 
-    /// The same for our wire client.
-    pub(crate) fn to_wire(&self) -> Result<Security, SecurityError> {
+    /// Our wire client, which connects when it is first asked something.
+    pub(crate) fn wire_client(
+        &self,
+        bootstrap: Vec<Endpoint>,
+        client_id: String,
+        request_timeout: Duration,
+    ) -> Result<Client, SecurityError> {
         let tls = self.tls.as_ref().map(TlsSettings::to_wire).transpose()?;
-        Ok(Security { tls, sasl: self.sasl.clone() })
+        let mut config = ClientConfig::new(bootstrap, Security { tls, sasl: self.sasl.clone() });
+        config.client_id = client_id;
+        config.request_timeout = request_timeout.max(SHORTEST_TIMEOUT);
+        Ok(Client::new(config, Arc::new(TcpDial::default())))
     }
 
     /// The same for librdkafka.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use connect_api::{TopicOffsets, TopicPartition};
-use kafka_control::{Client, ClientConfig, Endpoint, FetchError, Fetcher, RecordSet, TcpDial};
+use kafka_control::{Client, Endpoint, FetchError, Fetcher, RecordSet};
 use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol, StreamConsumer,
 };
@@ -208,7 +208,7 @@ impl SinkConsumer {
         self.fetcher.records()
     }
 
-    /// Takes newly assigned partitions, beside `current` ones, and finds out where they were left off.
+    /// Takes newly assigned partitions and finds out where they were left off.
     pub(crate) async fn take(&mut self, new: &[TopicPartition]) -> Result<TopicOffsets, ConsumerError> {
         let consumer = self.inner().clone();
         let asked = list(new.iter().map(|p| (p, Offset::Invalid)))?;
@@ -238,7 +238,7 @@ impl SinkConsumer {
                     tokio::time::sleep(RETRY).await;
                 }
                 // Of a partition that was refused it is not known whether it has an offset.
-                Ok(answer) => return answer.and_then(|list| every(&list).map(|()| list)),
+                Ok(answer) => return answer.and_then(|list| first_error(&list).map(|()| list)),
                 Err(_) => return Err(KafkaError::Canceled),
             }
         }
@@ -296,8 +296,8 @@ impl SinkConsumer {
     }
 }
 
-/// The first error of a partition.
-fn every(list: &TopicPartitionList) -> KafkaResult<()> {
+/// The error of the first partition that was refused.
+fn first_error(list: &TopicPartitionList) -> KafkaResult<()> {
     list.elements().iter().try_for_each(|element| element.error())
 }
 
@@ -318,14 +318,11 @@ fn wire_client(settings: &BTreeMap<String, String>) -> Result<Client, ConsumerEr
         ConsumerError::Settings(vec![Problem::new("bootstrap.servers", error.to_string())])
     })?;
     let security = ClientSecurity::from_java(settings).map_err(ConsumerError::Settings)?;
-    let mut config = ClientConfig::new(bootstrap, security.to_wire()?);
-    if let Some(id) = text("client.id") {
-        config.client_id = id.to_owned();
-    }
+    let id = text("client.id").unwrap_or_default().to_owned();
+    // librdkafka was given both before, and has refused what is no number.
     let timeout = text("request.timeout.ms").and_then(|text| text.parse().ok());
-    config.request_timeout =
-        timeout.map_or(REQUEST_TIMEOUT, Duration::from_millis).max(Duration::from_secs(1));
-    Ok(Client::new(config, Arc::new(TcpDial::default())))
+    let timeout = timeout.map_or(REQUEST_TIMEOUT, Duration::from_millis);
+    Ok(security.wire_client(bootstrap, id, timeout)?)
 }
 
 fn wire_name(partition: &TopicPartition) -> kafka_control::TopicPartition {
