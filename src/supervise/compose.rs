@@ -1,7 +1,7 @@
 //! A container under Docker Compose, of either generation.
 //!
 //! Compose decides what to recreate: it compares each service with the file, labels included, so a digest label that
-//! differs recreates exactly that container. Waiting is ours, through `docker inspect`, because Compose 1.29 cannot.
+//! differs recreates exactly that container. Waiting is ours, through `docker ps`, because Compose 1.29 cannot.
 
 use std::time::Duration;
 
