@@ -5,8 +5,9 @@
 //! TCP, or channels forwarded through SSH), and finds the rest of the cluster by itself. [`Client::probe_login`] tries
 //! one broker's TLS and SASL and says precisely what is wrong. [`group::Member`] takes part in a group.
 //!
-//! [`Fetcher`] reads partitions for the worker's sinks. It deliberately has no producer beyond the small
-//! [`Client::produce`], which serves checks, and no assignor: what the members of a group tell each other is bytes here.
+//! [`Fetcher`] reads partitions for the worker: those of its sinks and its internal topics. It deliberately has no
+//! producer beyond the small [`Client::produce`], which serves checks, and no assignor: what the members of a group tell
+//! each other is bytes here.
 //!
 //! Inside, each broker has one task that owns its connection (`link`), a connection is opened and authenticated in
 //! `connection`, and `client` sends requests along a `route` (any broker, controller, coordinator, leader) and repeats

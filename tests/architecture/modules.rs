@@ -136,7 +136,7 @@ const PROVISION: Table = &[
 
 /// Of `connect-worker`. `app` joins the parts; `config`, `metrics` and `names` may be named by all.
 const WORKER: Table = &[
-    ("app", &["config", "herder", "membership", "metrics", "names", "rest", "storage", "worker"]),
+    ("app", &["config", "herder", "membership", "metrics", "names", "producer", "rest", "storage", "worker"]),
     ("build_info", &[]),
     ("causes", &[]),
     ("config", &["causes"]),
@@ -160,8 +160,9 @@ const WORKER: Table = &[
     ("metrics", &["names"]),
     ("names", &[]),
     ("plugins", &["config", "names"]),
+    ("producer", &[]),
     ("rest", &["build_info", "causes", "config", "herder", "metrics", "names", "plugins"]),
-    ("storage", &["config", "names"]),
+    ("storage", &["config", "names", "producer"]),
     (
         "worker",
         &[
@@ -170,6 +171,7 @@ const WORKER: Table = &[
             "metrics",
             "names",
             "plugins",
+            "producer",
             "storage::offset_store",
             "storage::status_store",
         ],

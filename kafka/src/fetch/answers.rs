@@ -185,10 +185,10 @@ impl Fetcher {
         partition: TopicPartition,
         code: ResponseError,
     ) -> Result<(), FetchError> {
-        self.judge(api, Some(broker), &partition, code)?;
+        let judged = self.judge(api, Some(broker), &partition, code);
         self.client.state().view.forget_leader(&partition);
         self.rest(partition);
-        Ok(())
+        judged
     }
 
     /// Whether a refusal passes; it is said once until the partition is read again.
@@ -201,7 +201,8 @@ impl Fetcher {
     ) -> Result<(), FetchError> {
         let Some(reading) = self.partitions.get_mut(partition) else { return Ok(()) };
         let refusal = ApiRefusal { api, subject: partition.to_string(), code, message: None };
-        if !is_passing(code) {
+        let is_told = self.config.tells_unknown && code == ResponseError::UnknownTopicOrPartition;
+        if is_told || !is_passing(code) {
             return Err(FetchError::Partition { partition: partition.clone(), source: refusal });
         }
         let broker = broker.map(tracing::field::display);

@@ -40,6 +40,8 @@ pub struct FetchConfig {
     pub rack: String,
     /// `metadata.max.age.ms`: after this it is asked again who leads what, and whether a replica is nearer.
     pub metadata_max_age: Duration,
+    /// A topic that brokers do not know is an error, in the place of being waited for.
+    pub tells_unknown: bool,
 }
 
 impl Default for FetchConfig {
@@ -54,6 +56,7 @@ impl Default for FetchConfig {
             checks_crc: true,
             rack: String::new(),
             metadata_max_age: Duration::from_secs(300),
+            tells_unknown: false,
         }
     }
 }

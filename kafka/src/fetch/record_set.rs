@@ -92,9 +92,9 @@ impl RecordSet {
         Self { batches, from, open: None, checks_crc, aborted, aborting: HashSet::new(), is_taken: false }
     }
 
-    /// The offset behind the last whole batch; `None` without one. What comes before a batch that is wrong counts: it
+    /// The offset behind the last whole batch that is not opened yet; `None` without one. What comes before a batch that is wrong counts: it
     /// can be read.
-    pub(crate) fn end(&self) -> Result<Option<i64>, RecordsError> {
+    pub fn end(&self) -> Result<Option<i64>, RecordsError> {
         let mut rest = &self.batches[..];
         let mut end = None;
         loop {

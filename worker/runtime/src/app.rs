@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicI32;
 use std::time::Duration;
 
 use kafka_control::Client;
-use rdkafka::producer::{FutureProducer, Producer, PurgeConfig};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -15,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::WorkerConfig;
 use crate::config::client::{self, ClientKind};
+use crate::config::fetch::FetchSettings;
 use crate::config::listener::authority;
 use crate::config::security::SecurityError;
 use crate::herder::Herder;
@@ -27,13 +27,14 @@ use crate::membership::protocol::MemberMetadata;
 use crate::membership::session::Session;
 use crate::metrics::registry::Registry;
 use crate::names::{ConnectorName, TaskId};
+use crate::producer::{CreateError, Producer};
 use crate::rest::forward::RestPublisher;
 use crate::rest::metrics_page;
 use crate::rest::routes::{self, Api};
 use crate::rest::server::{self, BindError};
 use crate::storage::config_store::{ConfigStore, ConfigStoreError, ConfigView};
 use crate::storage::internal_topics::{self, TopicError};
-use crate::storage::kafka_log::KafkaLog;
+use crate::storage::kafka_log::{Acks, KafkaLog};
 use crate::storage::log::{Fold, LogError, TopicLog};
 use crate::storage::offset_store::{OffsetStore, OffsetView};
 use crate::storage::status_store::{StatusStore, StatusView};
@@ -54,7 +55,7 @@ pub(crate) enum AppError {
     #[error("settings of the worker's own clients: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Clients(Vec<crate::config::Problem>),
     #[error("could not create the producer for the internal topics")]
-    Producer(#[source] rdkafka::error::KafkaError),
+    Producer(#[source] CreateError),
     #[error("internal topics")]
     Topics(#[from] TopicError),
     #[error("internal topics")]
@@ -229,12 +230,13 @@ impl Stores {
         partitions: internal_topics::Partitions,
         client: &Client,
     ) -> Result<Self, AppError> {
-        let prefix = match config.client_id.as_str() {
-            "" => format!("{}-", config.group_id),
-            id => format!("{}-{id}-", config.group_id),
-        };
         let mut settings = client::own_settings(&config.properties);
-        settings.insert("client.id".to_owned(), format!("{prefix}internal"));
+        let fetching = FetchSettings::from_java(&settings).map_err(AppError::Clients)?.fetch;
+        let client_id = match config.client_id.as_str() {
+            "" => format!("{}-internal", config.group_id),
+            id => format!("{}-{id}-internal", config.group_id),
+        };
+        settings.insert("client.id".to_owned(), client_id);
         for (key, value) in [
             ("acks", "all"),
             ("max.in.flight.requests.per.connection", "1"),
@@ -247,30 +249,22 @@ impl Stores {
         let mut producer = client::librdkafka(ClientKind::Producer, &settings).map_err(AppError::Clients)?;
         // A topic that somebody deleted must not come back as one of the brokers' making.
         producer.set("allow.auto.create.topics", "false");
-        let producer: FutureProducer = producer.create().map_err(AppError::Producer)?;
-        let open = |topic: &str, partitions: i32, name: &str, fold: Arc<dyn Fold>| {
-            let mut settings = client::own_settings(&config.properties);
-            settings.insert("client.id".to_owned(), format!("{prefix}{name}"));
-            let mut consumer =
-                client::librdkafka(ClientKind::Consumer, &settings).map_err(AppError::Clients)?;
-            consumer.set("group.id", &config.group_id);
-            consumer.set("queued.min.messages", "1000").set("queued.max.messages.kbytes", "4096");
-            let log = KafkaLog::open(topic, partitions, consumer, producer.clone(), client.clone(), fold)?;
-            Ok::<Arc<dyn TopicLog>, AppError>(Arc::new(log))
+        let producer = Arc::new(Producer::create(&producer, Acks).map_err(AppError::Producer)?);
+        let open = |topic: &str, partitions: i32, fold: Arc<dyn Fold>| -> Arc<dyn TopicLog> {
+            let (client, fetching, producer) = (client.clone(), fetching.clone(), producer.clone());
+            Arc::new(KafkaLog::open(topic, partitions, client, fetching, producer, fold))
         };
         let (config_view, status_view, offset_view) =
             (Arc::<ConfigView>::default(), Arc::<StatusView>::default(), Arc::<OffsetView>::default());
-        let configs = open(&config.config_topic.name, partitions.config, "configs", config_view.clone())?;
-        let statuses = open(&config.status_topic.name, partitions.status, "statuses", status_view.clone())?;
-        let offsets = open(&config.offset_topic.name, partitions.offset, "offsets", offset_view.clone())?;
+        let configs = open(&config.config_topic.name, partitions.config, config_view.clone());
+        let statuses = open(&config.status_topic.name, partitions.status, status_view.clone());
+        let offsets = open(&config.offset_topic.name, partitions.offset, offset_view.clone());
         Ok(Self {
             configs: ConfigStore::new(config_view, configs),
             statuses: StatusStore::new(status_view, statuses),
             offsets: OffsetStore::new(offset_view, offsets),
             // The herder must not wait for the producer's threads, which may be waiting for a broker.
-            discard_unwritten: Box::new(move || {
-                producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
-            }),
+            discard_unwritten: Box::new(move || producer.discard()),
         })
     }
 

@@ -12,6 +12,7 @@ mod membership;
 mod metrics;
 mod names;
 mod plugins;
+mod producer;
 mod rest;
 mod storage;
 mod worker;

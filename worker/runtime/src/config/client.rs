@@ -103,7 +103,7 @@ pub(crate) fn librdkafka(
         }
         ClientKind::Consumer => {
             config.set("enable.auto.commit", "false");
-            // Internal topics alone are read through librdkafka; see `config::fetch`.
+            // Nothing is read through librdkafka; see `config::fetch`.
             config.set("isolation.level", "read_uncommitted");
             config.set("enable.auto.offset.store", "false");
             config.set("partition.assignment.strategy", "range");

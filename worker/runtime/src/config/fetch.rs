@@ -76,6 +76,7 @@ impl FetchSettings {
                     reader.number(METADATA_MAX_AGE, 300_000, 0).unsigned_abs().into(),
                 )
                 .max(LEAST_METADATA_AGE),
+                tells_unknown: default.tells_unknown,
             },
             max_poll_records: usize::try_from(reader.number(MAX_POLL_RECORDS, USUAL_BATCH, 1)).unwrap_or(1),
         };
@@ -159,6 +160,7 @@ mod tests {
             checks_crc: false,
             rack: "a".to_owned(),
             metadata_max_age: Duration::from_secs(7),
+            tells_unknown: false,
         };
         assert_eq!(settings, FetchSettings { fetch, max_poll_records: 6 });
     }

@@ -1,10 +1,8 @@
-//! [`TopicLog`] in Kafka: one consumer without a group per topic, one producer for all of them.
+//! [`TopicLog`] in Kafka: a [`Fetcher`] per topic, one producer for all of them.
 //!
-//! End offsets come from the wire client: on the consumer's own connection the question would wait for the fetch
-//! that waits for records. Reading to the end means: ask for the end offsets, then wait until every partition was read that far. A
-//! partition can also end in something that is never delivered (a transaction marker, a record that was
-//! compacted away). When a partition stands still before its end, its reader fetches again from where it is;
-//! if the answer is "end of partition", there is nothing more to see before the end that was asked for.
+//! Reading to the end means: ask for the end offsets, then wait until every partition was read that far. A batch counts
+//! as read with all of its offsets, also those of which nothing is left: records that were compacted away, the markers of
+//! transactions.
 //!
 //! A topic that is deleted or begins anew while it is followed is a fault that stays: what the worker knows came from
 //! records that nobody else can read any more, so it neither forgets them nor writes behind them.
@@ -14,31 +12,58 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kafka_control::{Client, OffsetSpec, TopicPartition};
-use rdkafka::consumer::{Consumer, StreamConsumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
-use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use kafka_control::{
+    Client, FetchConfig, FetchError, Fetcher, Isolation, OffsetReset, OffsetSpec, ResponseError,
+    TopicPartition,
+};
+use rdkafka::ClientContext;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::producer::Producer;
 use crate::storage::log::{Ack, Fold, LogError, LogRecord, TopicLog};
 
 /// Before asking for end offsets again.
 const RETRY: Duration = Duration::from_millis(250);
 /// For end offsets that the brokers, which can be reached, do not tell.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a partition may stand still before its reader asks again from where it is.
-const STALL: Duration = Duration::from_secs(2);
+/// Before reading again what could not be read.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long brokers deny a topic before it is believed: one that has just started may not know it yet.
+const DENIAL: Duration = Duration::from_secs(5);
+/// How long a broker keeps a question for records. It answers as soon as there is one, and mostly there is none for
+/// hours: each question less is work less, here and there.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+/// Of one answer; a single batch may be larger.
+const MAX_BYTES: i32 = 4 << 20;
 
 pub(crate) struct KafkaLog {
     topic: String,
-    producer: FutureProducer,
+    producer: Arc<Producer<Acks>>,
     requests: mpsc::Sender<ReadToEnd>,
     gone: Gone,
     follower: JoinHandle<()>,
+}
+
+/// Tells whoever wrote a record what became of it.
+pub(crate) struct Acks;
+
+impl ClientContext for Acks {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "producer of the internal topics");
+    }
+}
+
+impl ProducerContext for Acks {
+    type DeliveryOpaque = Box<oneshot::Sender<Result<(), KafkaError>>>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, writer: Self::DeliveryOpaque) {
+        // Nobody may want to know.
+        let _ = writer.send(result.as_ref().map(drop).map_err(|(error, _)| error.clone()));
+    }
 }
 
 /// What became of a topic that is of no use any more.
@@ -47,40 +72,44 @@ type Gone = Arc<OnceLock<&'static str>>;
 type ReadToEnd = oneshot::Sender<Result<(), LogError>>;
 
 impl KafkaLog {
-    /// Opens the topic with its partitions 0 to `partitions` - 1 and begins to follow it. `consumer` names a group that
-    /// the principal may read: partitions are assigned by hand, but the group's coordinator is looked up all the same.
+    /// Opens the topic with its partitions 0 to `partitions` - 1 and begins to follow it.
     pub(crate) fn open(
         topic: &str,
         partitions: i32,
-        mut consumer: ClientConfig,
-        producer: FutureProducer,
         client: Client,
+        fetching: FetchConfig,
+        producer: Arc<Producer<Acks>>,
         fold: Arc<dyn Fold>,
-    ) -> Result<Self, LogError> {
-        let open = |source| LogError::Open { topic: topic.to_owned(), source };
-        consumer.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest");
-        let consumer: StreamConsumer = consumer.create().map_err(open)?;
-        let mut assignment = TopicPartitionList::new();
+    ) -> Self {
+        let fetching = FetchConfig {
+            max_wait: MAX_WAIT,
+            max_bytes: MAX_BYTES,
+            isolation: Isolation::ReadUncommitted,
+            reset: OffsetReset::Earliest,
+            tells_unknown: true,
+            ..fetching
+        };
+        let mut fetcher = Fetcher::new(client.clone(), fetching);
         for partition in 0..partitions {
-            // Not "beginning", which would be one more question to the broker: nothing deletes from these topics
+            // Not "earliest", which would be one more question to the broker: nothing deletes from these topics
             // at their beginning, and if something did, the reset above applies.
-            assignment.add_partition_offset(topic, partition, Offset::Offset(0)).map_err(open)?;
+            fetcher.assign(TopicPartition::new(topic, partition), Some(0));
         }
-        consumer.assign(&assignment).map_err(open)?;
         let (requests, inbox) = mpsc::channel(64);
         let gone = Gone::default();
         let follower = Follower {
             topic: topic.to_owned(),
-            consumer,
+            fetcher,
             client,
             fold,
             positions: (0..partitions).map(|p| (p, Position::default())).collect(),
             waiting: Vec::new(),
             gone: gone.clone(),
             is_looking: false,
+            denied_since: None,
         };
         let follower = tokio::spawn(follower.run(inbox));
-        Ok(Self { topic: topic.to_owned(), producer, requests, gone, follower })
+        Self { topic: topic.to_owned(), producer, requests, gone, follower }
     }
 }
 
@@ -103,14 +132,15 @@ impl TopicLog for KafkaLog {
     fn append(&self, key: &[u8], value: Option<&[u8]>) -> Result<Ack, LogError> {
         self.fault().map_or(Ok(()), Err)?;
         let topic = self.topic.clone();
-        let mut record = FutureRecord::<[u8], [u8]>::to(&self.topic).key(key);
+        let (writer, delivery) = oneshot::channel();
+        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(&self.topic, Box::new(writer)).key(key);
         record.payload = value;
-        let sent = self.producer.send_result(record);
-        let delivery = sent.map_err(|(source, _)| LogError::Write { topic: self.topic.clone(), source })?;
+        let sent = self.producer.send(record);
+        sent.map_err(|(source, _)| LogError::Write { topic: self.topic.clone(), source })?;
         Ok(Box::pin(async move {
             match delivery.await {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err((source, _))) => Err(LogError::Write { topic, source }),
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(source)) => Err(LogError::Write { topic, source }),
                 Err(_) => Err(LogError::Closed { topic }),
             }
         }))
@@ -124,12 +154,10 @@ impl TopicLog for KafkaLog {
 /// How far a partition was read.
 #[derive(Clone, Copy, Debug, Default)]
 struct Position {
-    /// Everything before it was read, or is known never to come.
+    /// Everything before it was read.
     next: i64,
     /// Behind the last record that came.
     delivered: i64,
-    /// A fresh fetch is under way since this was the end that somebody waits for.
-    asked_again: Option<i64>,
 }
 
 /// A request that waits until these offsets are reached.
@@ -140,7 +168,7 @@ struct Waiting {
 
 struct Follower {
     topic: String,
-    consumer: StreamConsumer,
+    fetcher: Fetcher,
     /// For end offsets, and for whether the topic is still there.
     client: Client,
     fold: Arc<dyn Fold>,
@@ -149,51 +177,48 @@ struct Follower {
     gone: Gone,
     /// Somebody looks whether the topic is still there.
     is_looking: bool,
+    /// Nobody knows the topic since then.
+    denied_since: Option<Instant>,
 }
 
 type Ends = Result<BTreeMap<i32, i64>, LogError>;
 
-/// What was found out beside the consumer.
+/// What was found out beside the fetcher.
 enum Found {
     Ends(ReadToEnd, Ends),
     /// Whether the topic is there; not known if Kafka could not be asked.
     Topic(Option<bool>),
 }
 
+enum Read {
+    On,
+    /// What was there before is not what is there now.
+    Anew,
+}
+
 impl Follower {
     async fn run(mut self, mut inbox: mpsc::Receiver<ReadToEnd>) {
         let (finder, mut found) = mpsc::channel::<Found>(64);
+        let mut not_before = Instant::now();
         loop {
-            let is_waiting = !self.waiting.is_empty();
             let mut may_be_gone = false;
             tokio::select! {
-                message = self.consumer.recv() => match message {
-                    Ok(message) => {
-                        let position = self.positions.entry(message.partition()).or_default();
-                        if message.offset() < position.delivered {
-                            drop(message);
-                            return self.end("was made anew, or lost records,");
-                        }
-                        position.delivered = message.offset() + 1;
-                        position.next = position.next.max(position.delivered);
-                        position.asked_again = None;
-                        self.fold.apply(LogRecord {
-                            offset: message.offset(),
-                            key: message.key().unwrap_or_default(),
-                            value: message.payload(),
-                        });
-                    }
-                    Err(KafkaError::PartitionEOF(partition)) => {
-                        let position = self.positions.entry(partition).or_default();
-                        if let Some(end) = position.asked_again.take() {
-                            position.next = position.next.max(end);
+                () = tokio::time::sleep_until(not_before), if Instant::now() < not_before => {}
+                ready = self.fetcher.ready(), if Instant::now() >= not_before => {
+                    match ready.and_then(|()| self.read()) {
+                        Ok(Read::On) => {}
+                        Ok(Read::Anew) => return self.end("was made anew, or lost records,"),
+                        Err(error) => {
+                            tracing::warn!(
+                                topic = self.topic,
+                                error = &error as &dyn std::error::Error,
+                                "could not read internal topic, still trying"
+                            );
+                            not_before = Instant::now() + PAUSE;
+                            may_be_gone = is_about_an_unknown_topic(&error);
                         }
                     }
-                    Err(error) => {
-                        tracing::warn!(topic = self.topic, %error, "could not read internal topic, still trying");
-                        may_be_gone = is_about_an_unknown_topic(&error);
-                    }
-                },
+                }
                 request = inbox.recv() => match request {
                     Some(done) => {
                         let (client, topic) = (self.client.clone(), self.topic.clone());
@@ -211,10 +236,13 @@ impl Follower {
                     Found::Ends(done, Ok(ends)) => self.waiting.push(Waiting { ends, done }),
                     // The asker may have given up.
                     Found::Ends(done, Err(error)) => drop(done.send(Err(error))),
-                    Found::Topic(Some(false)) => return self.end("was deleted"),
-                    Found::Topic(_) => self.is_looking = false,
+                    Found::Topic(is_there) => {
+                        self.is_looking = false;
+                        if self.is_deleted(is_there) {
+                            return self.end("was deleted");
+                        }
+                    }
                 },
-                () = tokio::time::sleep(STALL), if is_waiting => self.ask_again(),
             }
             if may_be_gone && !self.is_looking {
                 self.is_looking = true;
@@ -227,6 +255,41 @@ impl Follower {
             }
             self.answer();
         }
+    }
+
+    /// Takes in the records that are here.
+    fn read(&mut self) -> Result<Read, FetchError> {
+        while let Some((partition, records)) = self.fetcher.records() {
+            let position = self.positions.entry(partition.partition).or_default();
+            let unreadable = |source| FetchError::Records { partition: partition.clone(), source };
+            let end = records.end().map_err(unreadable)?;
+            while let Some(record) = records.next_record().map_err(unreadable)? {
+                if record.offset < position.delivered {
+                    return Ok(Read::Anew);
+                }
+                position.delivered = record.offset + 1;
+                self.fold.apply(LogRecord {
+                    offset: record.offset,
+                    key: record.key.as_deref().unwrap_or_default(),
+                    value: record.value.as_deref(),
+                });
+            }
+            position.next = position.next.max(position.delivered).max(end.unwrap_or_default());
+            self.denied_since = None;
+        }
+        Ok(Read::On)
+    }
+
+    /// Whether the topic is no more, after a look; see [`Found::Topic`].
+    fn is_deleted(&mut self, is_there: Option<bool>) -> bool {
+        match is_there {
+            Some(true) => self.denied_since = None,
+            Some(false) => {
+                return self.denied_since.get_or_insert_with(Instant::now).elapsed() >= DENIAL;
+            }
+            None => {}
+        }
+        false
     }
 
     /// Whoever waits, and whoever comes, hears what became of the topic.
@@ -253,33 +316,10 @@ impl Follower {
             let _ = done.send(Ok(()));
         }
     }
-
-    /// Nothing came for a while: the rest of a partition may be invisible, and then only a fresh fetch
-    /// reports its end.
-    fn ask_again(&mut self) {
-        for (partition, end) in self.waiting.iter().flat_map(|w| &w.ends) {
-            let at = self.positions.entry(*partition).or_default();
-            if at.next >= *end {
-                continue;
-            }
-            at.asked_again = at.asked_again.max(Some(*end));
-            let offset = Offset::Offset(at.next);
-            if let Err(error) = self.consumer.seek(&self.topic, *partition, offset, Duration::ZERO) {
-                tracing::debug!(topic = self.topic, partition, %error, "could not seek");
-            }
-        }
-    }
 }
 
-fn is_about_an_unknown_topic(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownPartition
-        )
-    )
+fn is_about_an_unknown_topic(error: &FetchError) -> bool {
+    matches!(error, FetchError::Partition { source, .. } if source.code == ResponseError::UnknownTopicOrPartition)
 }
 
 /// Asks again as long as brokers cannot be reached and somebody waits for the answer, and for a while when they do not

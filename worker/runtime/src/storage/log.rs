@@ -48,12 +48,6 @@ pub(crate) enum LogError {
         #[source]
         source: Box<kafka_control::Error>,
     },
-    #[error("could not open {topic}")]
-    Open {
-        topic: String,
-        #[source]
-        source: rdkafka::error::KafkaError,
-    },
     #[error(
         "topic {topic} {what} while this worker ran: restore it, then restart the workers; until then they still know \
          the connectors (GET /connectors?expand=info)"

@@ -12,11 +12,12 @@ use connect_api::{BatchOffsets, OffsetMap, RecordMetadata};
 use rdkafka::ClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
-use rdkafka::producer::{DeliveryResult, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
 use tokio::sync::Notify;
 
 use crate::config::Problem;
 use crate::config::client::{self, ClientKind};
+use crate::producer::{self, CreateError};
 use crate::worker::submitted_offsets::{BatchId, Committable, SubmittedOffsets};
 
 const INDEX_BITS: u32 = 20;
@@ -51,7 +52,7 @@ impl Tag {
     }
 }
 
-pub(crate) type Producer = ThreadedProducer<Deliveries>;
+pub(crate) type Producer = producer::Producer<Deliveries>;
 
 /// What a producer knows about its users.
 #[derive(Default)]
@@ -261,7 +262,7 @@ pub(crate) enum ProducerError {
     #[error("producer settings: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Settings(Vec<Problem>),
     #[error("could not create a producer")]
-    Create(#[source] KafkaError),
+    Create(#[source] CreateError),
 }
 
 /// Producers by their effective settings.
@@ -297,13 +298,13 @@ impl ProducerPool {
             None => {
                 let config =
                     client::librdkafka(ClientKind::Producer, settings).map_err(ProducerError::Settings)?;
-                let created = config.create_with_context(Deliveries::default());
-                let producer: Arc<Producer> = Arc::new(created.map_err(ProducerError::Create)?);
+                let created = Producer::create(&config, Deliveries::default());
+                let producer = Arc::new(created.map_err(ProducerError::Create)?);
                 producers.insert(settings.clone(), Arc::downgrade(&producer));
                 producer
             }
         };
-        let slot = rdkafka::producer::Producer::context(&*producer).register(outbox);
+        let slot = producer.context().register(outbox);
         Ok(Lease { producer: Some(producer), slot })
     }
 }
