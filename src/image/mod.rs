@@ -112,10 +112,10 @@ fn config(architecture: Architecture, diff_id: &str, labels: &Value) -> Value {
             "Cmd": ["distributed", "--config", PROPERTIES],
             "Healthcheck": {
                 "Test": ["CMD", format!("/{PROGRAM}"), "healthcheck", "--config", PROPERTIES],
-                "Interval": 10 * SECOND,
+                "Interval": 30 * SECOND,
                 "Timeout": 5 * SECOND,
                 "StartPeriod": 30 * SECOND,
-                "Retries": 6,
+                "Retries": 2,
             },
             "WorkingDir": "/",
             "Labels": labels,
