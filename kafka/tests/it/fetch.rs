@@ -176,6 +176,21 @@ async fn what_does_not_pass_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_unknown_topic_is_told_to_those_who_want_to_know() {
+    let logs = Arc::new(Logs::new().refusing(0, ResponseError::UnknownTopicOrPartition, 2));
+    let mut fetcher = fetcher(&logs.script(), FetchConfig { tells_unknown: true, ..earliest() });
+    fetcher.assign(partition(0), Some(12));
+    let began = Instant::now();
+    for _ in 0..2 {
+        let error = take(&mut fetcher, 1).await.unwrap_err();
+        let code = ResponseError::UnknownTopicOrPartition;
+        assert!(matches!(&error, FetchError::Partition { source, .. } if source.code == code), "{error:?}");
+    }
+    assert_eq!(offsets(&mut fetcher, 2).await.unwrap(), [12, 13], "it goes on for those who ask again");
+    assert!(began.elapsed() >= Duration::from_millis(200), "it is not asked without a pause");
+}
+
+#[tokio::test(start_paused = true)]
 async fn offset_that_the_log_has_not_is_reset_or_an_error() {
     let logs = Arc::new(Logs::new());
     let mut resetting = fetcher(&logs.script(), earliest());
