@@ -357,6 +357,11 @@ async fn remove(at: &Scoped<'_>, rest: &RestClient<'_>, name: &str, topic: &str)
             }
         }
     }
+    // A task that still writes could make the topic anew where brokers allow that.
+    while standing::status(rest, name).await.is_ok_and(|status| status.is_some()) && Instant::now() < deadline
+    {
+        tokio::time::sleep(PAUSE).await;
+    }
     let admin = at.ctx.kafka.admin(at.ctx).await?;
     for (_, result) in admin.delete_topics(&[topic]).await.map_err(KafkaAccessError::from)? {
         match result {

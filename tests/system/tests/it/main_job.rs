@@ -258,8 +258,12 @@ async fn step<T>(name: &str, work: impl Future<Output = Result<T>>) -> Result<T>
     say(&format!("== {name}"));
     let start = Instant::now();
     let result = work.await.with_context(|| format!("step `{name}`"));
-    let verdict = if result.is_ok() { "passed" } else { "FAILED" };
-    say(&format!("== {verdict} after {:.1} s: {name}", start.elapsed().as_secs_f64()));
+    let seconds = start.elapsed().as_secs_f64();
+    match &result {
+        Ok(_) => say(&format!("== passed after {seconds:.1} s: {name}")),
+        // Here too, and not only at the end: the workers' logs come in between.
+        Err(error) => say(&format!("== FAILED after {seconds:.1} s: {name}\n{error:#}")),
+    }
     result
 }
 

@@ -105,7 +105,7 @@ impl Subject {
     /// A run to its own end, which has to be this one.
     pub(crate) async fn expect(&self, exit: i32, words: &[&str]) -> Result<Ended> {
         let ended = self.start(words)?.end().await?;
-        ensure!(ended.exit == Some(exit), "provision {words:?} ended with {:?}, not {exit}", ended.exit);
+        ended.ensure(exit, &[]).with_context(|| format!("provision {}", words.join(" ")))?;
         Ok(ended)
     }
 
@@ -164,8 +164,8 @@ impl Ended {
 
     /// It ended so and said all of this.
     pub(crate) fn ensure(&self, exit: i32, words: &[&str]) -> Result<()> {
-        ensure!(self.exit == Some(exit), "it ended with {:?}, not {exit}", self.exit);
         let text = self.said() + &self.stdout;
+        ensure!(self.exit == Some(exit), "it ended with {:?}, not {exit}\n{text}", self.exit);
         for words in words {
             ensure!(text.contains(words), "not said: {words}\n{text}");
         }
@@ -219,7 +219,7 @@ impl Run {
         let status = tokio::time::timeout(RUN_LIMIT, self.child.wait()).await;
         let status = status.with_context(|| format!("provision {} does not end", self.words))??;
         let ended = Ended { exit: status.code(), stdout: self.stdout.await??, lines: self.said };
-        say(&format!("$ provision {}\n{}{}[{status}]", self.words, ended.said(), ended.stdout));
+        say(&format!("$ provision {} [{status}]", self.words));
         Ok(ended)
     }
 }
