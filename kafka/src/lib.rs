@@ -1,13 +1,13 @@
 //! A wire client for what librdkafka cannot do: membership in a group of any protocol type (Connect's is `connect`),
-//! SCRAM users, ACLs and all other administration, over any byte stream; and records by the batch.
+//! SCRAM users, ACLs and all other administration, over any byte stream; and records by the batch, both ways.
 //!
 //! Start at [`Client`]: it is given bootstrap endpoints, a [`Security`] and a [`Dial`] that makes byte streams (plain
 //! TCP, or channels forwarded through SSH), and finds the rest of the cluster by itself. [`Client::probe_login`] tries
 //! one broker's TLS and SASL and says precisely what is wrong. [`group::Member`] takes part in a group.
 //!
-//! [`Fetcher`] reads partitions for the worker: those of its sinks and its internal topics. It deliberately has no
-//! producer beyond the small [`Client::produce`], which serves checks, and no assignor: what the members of a group tell
-//! each other is bytes here.
+//! [`Fetcher`] reads partitions for the worker, those of its sinks and its internal topics; [`Producer`] writes what its
+//! sources have read. There are no transactions, and deliberately no assignor: what the members of a group tell each
+//! other is bytes here.
 //!
 //! Inside, each broker has one task that owns its connection (`link`), a connection is opened and authenticated in
 //! `connection`, and `client` sends requests along a `route` (any broker, controller, coordinator, leader) and repeats
@@ -23,6 +23,7 @@ mod error;
 mod fetch;
 mod link;
 mod login_error;
+mod produce;
 mod records;
 mod retry;
 mod route;
@@ -47,12 +48,14 @@ pub use crate::admin::offsets::{CommittedOffset, OffsetSpec};
 pub use crate::admin::operations::{AclOperation, AuthorizedOperations, ResourceType};
 pub use crate::admin::scram_users::{ScramMechanismInfo, ScramUser, ScramUserUpsertion};
 pub use crate::admin::topics::{CreateMode, NewPartitions, NewTopic, Partition, Topic};
+pub use crate::batch::{Compression, RecordToSend};
 pub use crate::client::{Client, ClientConfig};
 pub use crate::dial::{BoxedStream, Dial, Stream, TcpDial};
 pub use crate::endpoint::{BrokerId, Endpoint, EndpointError, TopicPartition};
 pub use crate::error::{ApiRefusal, Error, TheirVersions, UnsupportedApi, WireError};
 pub use crate::fetch::{FetchConfig, FetchError, Fetcher, Isolation, OffsetReset, RecordSet, RecordsError};
 pub use crate::login_error::{LoginError, Stage};
+pub use crate::produce::{Deliveries, ProduceError, Producer, ProducerConfig, Run, Stored};
 pub use crate::records::{Acks, NewRecord, Record, TimestampType};
 pub use crate::sasl::{Sasl, Security};
 pub use crate::tls::{HostnameCheck, Identity, Tls, TlsSetupError, Trust};

@@ -60,6 +60,16 @@ pub enum Acks {
     All,
 }
 
+impl Acks {
+    /// As requests say it.
+    pub(crate) fn code(self) -> i16 {
+        match self {
+            Self::Leader => 1,
+            Self::All => -1,
+        }
+    }
+}
+
 impl Client {
     /// Reads records from `offset` on, transactions that were aborted included. Returns what there is as soon as there
     /// is something, nothing after `max_wait`. Other requests to the same broker wait meanwhile.
@@ -99,10 +109,7 @@ impl Client {
             .with_name(TopicName(text(&partition.topic)))
             .with_partition_data(vec![data]);
         let request = ProduceRequest::default()
-            .with_acks(match acks {
-                Acks::Leader => 1,
-                Acks::All => -1,
-            })
+            .with_acks(acks.code())
             .with_timeout_ms(self.timeout_ms())
             .with_topic_data(vec![topic]);
         self.send_at_most(

@@ -148,11 +148,30 @@ impl Client {
 
     /// Asks for the brokers and the given topics, and remembers the answer.
     pub(crate) async fn ask_metadata(&self, topics: &[&str]) -> Result<(Endpoint, MetadataResponse), Error> {
+        self.ask_of_topics(topics, false).await
+    }
+
+    /// The same, for somebody who writes: brokers may make topics that are not there, if they do so at all.
+    pub(crate) async fn ask_metadata_to_write(
+        &self,
+        topics: &[&str],
+        may_create: bool,
+    ) -> Result<MetadataResponse, Error> {
+        Ok(self.ask_of_topics(topics, may_create).await?.1)
+    }
+
+    async fn ask_of_topics(
+        &self,
+        topics: &[&str],
+        may_create: bool,
+    ) -> Result<(Endpoint, MetadataResponse), Error> {
         let broker = self.any_broker()?;
         let names: Vec<String> = topics.iter().map(|name| (*name).to_owned()).collect();
         let request = AnyRequest::new(move |version| {
-            // What we may do there is of no interest here.
             let request = metadata_request(version, Some(&names));
+            let request =
+                if version >= 4 { request.with_allow_auto_topic_creation(may_create) } else { request };
+            // What we may do there is of no interest here.
             if version >= 8 { request.with_include_topic_authorized_operations(false) } else { request }
         });
         let response = self.call::<MetadataRequest>(&broker, request).await?;

@@ -13,6 +13,8 @@ pub(crate) const MAX_FRAME: usize = 100 * 1024 * 1024;
 pub(crate) struct AnyRequest {
     pub(crate) api: ApiKey,
     pub(crate) ours: VersionRange,
+    /// How large its frame may become: memory that is reserved.
+    room: usize,
     encode: Encode,
 }
 
@@ -37,12 +39,18 @@ impl AnyRequest {
         let encode = move |version, buffer: &mut BytesMut| {
             build(version).encode(buffer, version).map_err(|error| WireError::Encode(error.into()))
         };
-        Self { api: api_of::<R>(), ours: R::VERSIONS, encode: Box::new(encode) }
+        Self { api: api_of::<R>(), ours: R::VERSIONS, room: 0, encode: Box::new(encode) }
     }
 
     /// Leaves out versions above `max`, for instance those that name topics by id.
     pub(crate) fn at_most(mut self, max: i16) -> Self {
         self.ours.max = self.ours.max.min(max);
+        self
+    }
+
+    /// For requests that are known to be large.
+    pub(crate) fn with_room(mut self, room: usize) -> Self {
+        self.room = room;
         self
     }
 
@@ -52,7 +60,7 @@ impl AnyRequest {
             .with_request_api_version(version)
             .with_correlation_id(correlation)
             .with_client_id(Some(StrBytes::from_string(client_id.to_owned())));
-        let mut frame = BytesMut::new();
+        let mut frame = BytesMut::with_capacity(self.room);
         frame.put_i32(0);
         header
             .encode(&mut frame, self.api.request_header_version(version))

@@ -136,7 +136,7 @@ const PROVISION: Table = &[
 
 /// Of `connect-worker`. `app` joins the parts; `config`, `metrics` and `names` may be named by all.
 const WORKER: Table = &[
-    ("app", &["config", "herder", "membership", "metrics", "names", "producer", "rest", "storage", "worker"]),
+    ("app", &["config", "herder", "membership", "metrics", "names", "rest", "storage", "worker"]),
     ("build_info", &[]),
     ("causes", &[]),
     ("config", &["causes"]),
@@ -160,9 +160,8 @@ const WORKER: Table = &[
     ("metrics", &["names"]),
     ("names", &[]),
     ("plugins", &["config", "names"]),
-    ("producer", &[]),
     ("rest", &["build_info", "causes", "config", "herder", "metrics", "names", "plugins"]),
-    ("storage", &["config", "names", "producer"]),
+    ("storage", &["config", "names"]),
     (
         "worker",
         &[
@@ -171,7 +170,6 @@ const WORKER: Table = &[
             "metrics",
             "names",
             "plugins",
-            "producer",
             "storage::offset_store",
             "storage::status_store",
         ],

@@ -5,6 +5,7 @@
 mod fetch;
 mod group;
 mod login;
+mod produce;
 mod requests;
 mod scripted;
 mod tls;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 use std::time::Duration;
 
-use kafka_control::Client;
+use kafka_control::{Client, ProducerConfig};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::WorkerConfig;
-use crate::config::client::{self, ClientKind};
+use crate::config::client;
 use crate::config::fetch::FetchSettings;
 use crate::config::listener::authority;
+use crate::config::produce;
 use crate::config::security::SecurityError;
 use crate::herder::Herder;
 use crate::herder::actor::{Actor, DiscardUnwritten, HerderFailure, Inputs, Parts};
@@ -27,17 +28,17 @@ use crate::membership::protocol::MemberMetadata;
 use crate::membership::session::Session;
 use crate::metrics::registry::Registry;
 use crate::names::{ConnectorName, TaskId};
-use crate::producer::{CreateError, Producer};
 use crate::rest::forward::RestPublisher;
 use crate::rest::metrics_page;
 use crate::rest::routes::{self, Api};
 use crate::rest::server::{self, BindError};
 use crate::storage::config_store::{ConfigStore, ConfigStoreError, ConfigView};
 use crate::storage::internal_topics::{self, TopicError};
-use crate::storage::kafka_log::{Acks, KafkaLog};
+use crate::storage::kafka_log::KafkaLog;
 use crate::storage::log::{Fold, LogError, TopicLog};
 use crate::storage::offset_store::{OffsetStore, OffsetView};
 use crate::storage::status_store::{StatusStore, StatusView};
+use crate::storage::writer::Writer;
 use crate::worker::controls::Identity;
 use crate::worker::instances::{Surroundings, Worker};
 
@@ -54,8 +55,6 @@ pub(crate) enum AppError {
     Security(#[from] SecurityError),
     #[error("settings of the worker's own clients: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Clients(Vec<crate::config::Problem>),
-    #[error("could not create the producer for the internal topics")]
-    Producer(#[source] CreateError),
     #[error("internal topics")]
     Topics(#[from] TopicError),
     #[error("internal topics")]
@@ -232,27 +231,19 @@ impl Stores {
     ) -> Result<Self, AppError> {
         let mut settings = client::own_settings(&config.properties);
         let fetching = FetchSettings::from_java(&settings).map_err(AppError::Clients)?.fetch;
-        let client_id = match config.client_id.as_str() {
-            "" => format!("{}-internal", config.group_id),
-            id => format!("{}-{id}-internal", config.group_id),
+        settings.insert("linger.ms".to_owned(), "0".to_owned());
+        let producing = ProducerConfig {
+            is_idempotent: false,
+            // As long as it takes: what is of no use any more is discarded.
+            delivery_timeout: Duration::from_millis(i32::MAX.unsigned_abs().into()),
+            // A topic that somebody deleted must not come back as one of the brokers' making.
+            may_create_topics: false,
+            ..produce::from_java(&settings).map_err(AppError::Clients)?
         };
-        settings.insert("client.id".to_owned(), client_id);
-        for (key, value) in [
-            ("acks", "all"),
-            ("max.in.flight.requests.per.connection", "1"),
-            ("enable.idempotence", "false"),
-            ("delivery.timeout.ms", "2147483647"),
-            ("linger.ms", "0"),
-        ] {
-            settings.insert(key.to_owned(), value.to_owned());
-        }
-        let mut producer = client::librdkafka(ClientKind::Producer, &settings).map_err(AppError::Clients)?;
-        // A topic that somebody deleted must not come back as one of the brokers' making.
-        producer.set("allow.auto.create.topics", "false");
-        let producer = Arc::new(Producer::create(&producer, Acks).map_err(AppError::Producer)?);
+        let writer = Arc::new(Writer::new(client.clone(), producing));
         let open = |topic: &str, partitions: i32, fold: Arc<dyn Fold>| -> Arc<dyn TopicLog> {
-            let (client, fetching, producer) = (client.clone(), fetching.clone(), producer.clone());
-            Arc::new(KafkaLog::open(topic, partitions, client, fetching, producer, fold))
+            let (client, fetching, writer) = (client.clone(), fetching.clone(), writer.clone());
+            Arc::new(KafkaLog::open(topic, partitions, client, fetching, writer, fold))
         };
         let (config_view, status_view, offset_view) =
             (Arc::<ConfigView>::default(), Arc::<StatusView>::default(), Arc::<OffsetView>::default());
@@ -263,8 +254,7 @@ impl Stores {
             configs: ConfigStore::new(config_view, configs),
             statuses: StatusStore::new(status_view, statuses),
             offsets: OffsetStore::new(offset_view, offsets),
-            // The herder must not wait for the producer's threads, which may be waiting for a broker.
-            discard_unwritten: Box::new(move || producer.discard()),
+            discard_unwritten: Box::new(move || writer.discard()),
         })
     }
 

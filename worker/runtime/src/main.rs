@@ -12,7 +12,6 @@ mod membership;
 mod metrics;
 mod names;
 mod plugins;
-mod producer;
 mod rest;
 mod storage;
 mod worker;

@@ -1,4 +1,4 @@
-//! The settings of a Java client -> those of librdkafka.
+//! The settings of a Java client -> those of librdkafka, for the groups of sinks.
 //!
 //! `RENAMED` is the table of what is called otherwise there, `WITHOUT_MEANING` of what a JVM client needs and
 //! librdkafka does not. Everything else is passed on under its own name, and refused by librdkafka if it
@@ -15,28 +15,14 @@ use crate::config::fetch::{self, FetchSettings};
 use crate::config::properties::Properties;
 use crate::config::security::ClientSecurity;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum ClientKind {
-    Producer,
-    Consumer,
-}
-
 const RENAMED: &[(&str, &str)] = &[
-    ("max.request.size", "message.max.bytes"),
-    ("delivery.timeout.ms", "message.timeout.ms"),
     ("send.buffer.bytes", "socket.send.buffer.bytes"),
     ("receive.buffer.bytes", "socket.receive.buffer.bytes"),
-    ("compression.gzip.level", "compression.level"),
-    ("compression.lz4.level", "compression.level"),
-    ("compression.zstd.level", "compression.level"),
 ];
 
 const WITHOUT_MEANING: &[&str] = &[
-    "key.serializer",
-    "value.serializer",
     "key.deserializer",
     "value.deserializer",
-    "max.block.ms",
     "client.dns.lookup",
     "enable.auto.commit",
     "default.api.timeout.ms",
@@ -50,16 +36,20 @@ const WITHOUT_MEANING: &[&str] = &[
     "metadata.recovery.strategy",
     "metadata.recovery.rebootstrap.trigger.ms",
     "exclude.internal.topics",
-    "partitioner.availability.timeout.ms",
-    "partitioner.adaptive.partitioning.enable",
-    "partitioner.ignore.keys",
-    "metadata.max.idle.ms",
     "security.providers",
     // Read by `ClientSecurity`.
     "security.protocol",
     "sasl.mechanism",
     "sasl.jaas.config",
 ];
+
+/// Whether our clients do without a setting, or read it elsewhere.
+pub(crate) fn has_no_meaning(key: &str) -> bool {
+    WITHOUT_MEANING.contains(&key)
+        || key.starts_with("ssl.")
+        || key.starts_with("sasl.")
+        || key.starts_with("metrics.context.")
+}
 
 /// The worker's own client settings: those of the file that bear no prefix.
 pub(crate) fn own_settings(worker: &Properties) -> BTreeMap<String, String> {
@@ -83,80 +73,43 @@ pub(crate) fn own_settings(worker: &Properties) -> BTreeMap<String, String> {
     passed.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-/// librdkafka's settings for one client, which it takes. Problems bear the Java name of the property.
-pub(crate) fn librdkafka(
-    kind: ClientKind,
-    java: &BTreeMap<String, String>,
-) -> Result<ClientConfig, Vec<Problem>> {
+/// librdkafka's settings for one consumer, which it takes. Problems bear the Java name of the property.
+pub(crate) fn librdkafka(java: &BTreeMap<String, String>) -> Result<ClientConfig, Vec<Problem>> {
     let security = ClientSecurity::from_java(java)?;
     let mut config = ClientConfig::new();
     // What a JVM client would do that librdkafka does not by default.
-    match kind {
-        ClientKind::Producer => {
-            config.set("partitioner", "murmur2_random");
-            // The JVM's buffer.memory; a full buffer makes the task wait. Of small records, as many as fill some
-            // requests: more would cost memory (300 bytes each) and no request would leave sooner.
-            config.set("queue.buffering.max.kbytes", "32768");
-            config.set("queue.buffering.max.messages", "50000");
-            config.set("linger.ms", "5");
-            config.set("batch.num.messages", "100000");
-        }
-        ClientKind::Consumer => {
-            config.set("enable.auto.commit", "false");
-            // Nothing is read through librdkafka; see `config::fetch`.
-            config.set("isolation.level", "read_uncommitted");
-            config.set("enable.auto.offset.store", "false");
-            config.set("partition.assignment.strategy", "range");
-            // Room for some batches, not the 64 MiB per partition of librdkafka's default.
-            config.set("queued.max.messages.kbytes", "16384");
-            config.set("queued.min.messages", "20000");
-            // A task that has caught up with so little must not wait a second, the default, for more.
-            config.set("fetch.queue.backoff.ms", "5");
-            // When the broker dies that a joining consumer has asked about its topics, librdkafka asks that one again
-            // a few times and then waits for the next periodic refresh, which by default is five minutes away.
-            config.set("topic.metadata.refresh.interval.ms", "10000");
-            // By default three times that.
-            config.set("metadata.max.age.ms", "900000");
-        }
-    }
+    config.set("enable.auto.commit", "false");
+    // Nothing is read through librdkafka; see `config::fetch`.
+    config.set("isolation.level", "read_uncommitted");
+    config.set("enable.auto.offset.store", "false");
+    config.set("partition.assignment.strategy", "range");
+    // When the broker dies that a joining consumer has asked about its topics, librdkafka asks that one again
+    // a few times and then waits for the next periodic refresh, which by default is five minutes away.
+    config.set("topic.metadata.refresh.interval.ms", "10000");
+    // By default three times that.
+    config.set("metadata.max.age.ms", "900000");
     config.set("log.connection.close", "false");
-    config.set("allow.auto.create.topics", if kind == ClientKind::Producer { "true" } else { "false" });
+    config.set("allow.auto.create.topics", "false");
     let mut problems = Vec::new();
     for (key, value) in java {
         let value = value.trim();
-        if WITHOUT_MEANING.contains(&key.as_str()) || key.starts_with("ssl.") || key.starts_with("sasl.") {
+        if has_no_meaning(key) || value.is_empty() {
             continue;
         }
-        if key.starts_with("metrics.context.") || value.is_empty() {
-            continue;
-        }
-        match (kind, key.as_str()) {
-            (_, "send.buffer.bytes" | "receive.buffer.bytes") if value == "-1" => {}
-            (ClientKind::Producer, "buffer.memory") => match value.parse::<u64>() {
-                Ok(bytes) => {
-                    config.set("queue.buffering.max.kbytes", (bytes / 1024).max(1).to_string());
-                }
-                Err(_) => problems.push(Problem::new(key, "not a number")),
-            },
-            // librdkafka lingers and sends full batches of this many bytes at most, as the JVM does.
-            (ClientKind::Producer, "batch.size") => {
-                config.set("batch.size", value);
-            }
-            (ClientKind::Producer, "acks") => {
-                config.set("acks", if value.eq_ignore_ascii_case("all") { "-1" } else { value });
-            }
-            (ClientKind::Consumer, "partition.assignment.strategy") => match strategies(value) {
+        match key.as_str() {
+            "send.buffer.bytes" | "receive.buffer.bytes" if value == "-1" => {}
+            "partition.assignment.strategy" => match strategies(value) {
                 Ok(names) => {
                     config.set("partition.assignment.strategy", names);
                 }
                 Err(unknown) => problems.push(Problem::new(key, format!("{unknown} is not supported"))),
             },
-            (_, "interceptor.classes" | "partitioner.class") => {
+            "interceptor.classes" => {
                 problems.push(Problem::new(key, "not supported: it names a Java class"));
             }
-            (ClientKind::Consumer, key) if fetch::SETTINGS.contains(&key) => {}
+            key if fetch::SETTINGS.contains(&key) => {}
             // A consumer's request timeout follows socket.timeout.ms in librdkafka.
-            (ClientKind::Consumer, "request.timeout.ms") => {
+            "request.timeout.ms" => {
                 config.set("socket.timeout.ms", value);
             }
             _ => {
@@ -166,24 +119,12 @@ pub(crate) fn librdkafka(
             }
         }
     }
-    if kind == ClientKind::Consumer {
-        problems.extend(FetchSettings::from_java(java).err().unwrap_or_default());
-    }
+    problems.extend(FetchSettings::from_java(java).err().unwrap_or_default());
     security.apply_to(&mut config);
     if problems.is_empty() {
         problems = refused(&config);
     }
     if problems.is_empty() { Ok(config) } else { Err(problems) }
-}
-
-/// Everything that is wrong with the settings of a kind of clients. `prefix`: of these settings in the worker's
-/// properties; a problem bears the whole name.
-pub(crate) fn problems(kind: ClientKind, prefix: &str, java: &BTreeMap<String, String>) -> Vec<Problem> {
-    let mut problems = librdkafka(kind, java).err().unwrap_or_default();
-    for problem in &mut problems {
-        problem.property.insert_str(0, prefix);
-    }
-    problems
 }
 
 /// What librdkafka itself refuses, which it says one at a time. A value is shown only where librdkafka knows the
@@ -227,23 +168,18 @@ fn strategies(value: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    fn check(kind: ClientKind, key: &str, value: &str, theirs: &str, expected: &str) {
+    fn check(key: &str, value: &str, theirs: &str, expected: &str) {
         let java = BTreeMap::from([(key.to_owned(), value.to_owned())]);
-        let config = librdkafka(kind, &java).unwrap();
+        let config = librdkafka(&java).unwrap();
         assert_eq!(config.get(theirs), Some(expected), "{key}");
     }
 
     #[test]
     fn java_names_are_translated() {
-        use ClientKind::{Consumer, Producer};
-        check(Producer, "linger.ms", "20", "linger.ms", "20");
-        check(Producer, "acks", "all", "acks", "-1");
-        check(Producer, "buffer.memory", "33554432", "queue.buffering.max.kbytes", "32768");
-        check(Producer, "max.request.size", "2000000", "message.max.bytes", "2000000");
-        check(Producer, "delivery.timeout.ms", "2147483647", "message.timeout.ms", "2147483647");
-        check(Producer, "compression.type", "zstd", "compression.type", "zstd");
+        check("session.timeout.ms", "20000", "session.timeout.ms", "20000");
+        check("receive.buffer.bytes", "65536", "socket.receive.buffer.bytes", "65536");
+        check("request.timeout.ms", "40000", "socket.timeout.ms", "40000");
         check(
-            Consumer,
             "partition.assignment.strategy",
             "org.apache.kafka.clients.consumer.RangeAssignor,org.apache.kafka.clients.consumer.CooperativeStickyAssignor",
             "partition.assignment.strategy",
@@ -254,28 +190,24 @@ mod tests {
     #[test]
     fn what_cannot_be_honored_is_a_problem() {
         let java = BTreeMap::from([("interceptor.classes".to_owned(), "com.example.X".to_owned())]);
-        let problems = librdkafka(ClientKind::Producer, &java).unwrap_err();
+        let problems = librdkafka(&java).unwrap_err();
         assert_eq!(problems[0].property, "interceptor.classes");
-        let java = [("max.request.size", "much"), ("no.such.setting", "1"), ("linger.ms", "5")];
+        let java = [("session.timeout.ms", "much"), ("no.such.setting", "1"), ("heartbeat.interval.ms", "5")];
         let java = java.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        let named: Vec<_> = super::problems(ClientKind::Producer, "producer.", &java)
-            .into_iter()
-            .map(|problem| problem.property)
-            .collect();
-        assert_eq!(named.len(), 2, "{named:?}");
-        for expected in ["producer.max.request.size", "producer.no.such.setting"] {
-            assert!(named.iter().any(|name| name == expected), "{expected} in {named:?}");
-        }
+        let problems = librdkafka(&java).unwrap_err();
+        let named: Vec<_> = problems.into_iter().map(|problem| problem.property).collect();
+        assert_eq!(named, ["no.such.setting", "session.timeout.ms"]);
     }
+
     #[test]
     fn value_of_an_unknown_setting_is_not_shown() {
         let check = |key: &str, is_shown: bool| {
             let java = BTreeMap::from([(key.to_owned(), "hunter2".to_owned())]);
-            let problems = librdkafka(ClientKind::Producer, &java).unwrap_err();
+            let problems = librdkafka(&java).unwrap_err();
             assert_eq!(problems[0].property, key);
             assert_eq!(problems[0].message.contains("hunter2"), is_shown, "{problems:?}");
         };
-        check("acks", true);
+        check("session.timeout.ms", true);
         check("sasl_jaas_config", false);
         check("confluent.monitoring.interceptor.sasl.jaas.config", false);
     }

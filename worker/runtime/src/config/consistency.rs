@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::config::Problem;
-use crate::config::client::{self, ClientKind};
+use crate::config::client;
 use crate::config::listener::{Listener, authority};
+use crate::config::produce;
 use crate::config::properties::Properties;
 
 /// Kafka's limit for the name of a topic.
@@ -36,10 +37,12 @@ pub(crate) fn problems(facts: &Facts<'_>) -> Vec<Problem> {
     problems.extend(internal_topics(facts.internal_topics));
     problems.extend(listeners(facts));
     // Each of these settings means the same to producers and consumers.
-    problems.extend(client::problems(ClientKind::Producer, "", &client::own_settings(facts.properties)));
-    for (kind, prefix) in [(ClientKind::Producer, "producer."), (ClientKind::Consumer, "consumer.")] {
-        problems.extend(client::problems(kind, prefix, &facts.properties.with_prefix(prefix)));
-    }
+    let own = client::librdkafka(&client::own_settings(facts.properties));
+    problems.extend(own.err().into_iter().flatten());
+    let producers = produce::from_java(&facts.properties.with_prefix("producer.")).err();
+    problems.extend(producers.into_iter().flatten().map(|problem| problem.below("producer.")));
+    let consumers = client::librdkafka(&facts.properties.with_prefix("consumer."));
+    problems.extend(consumers.err().into_iter().flatten().map(|problem| problem.below("consumer.")));
     problems
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use kafka_control::{FetchConfig, Isolation, OffsetReset};
 
 use crate::config::Problem;
+use crate::config::settings_reader::SettingsReader;
 
 const MIN_BYTES: &str = "fetch.min.bytes";
 const MAX_BYTES: &str = "fetch.max.bytes";
@@ -41,7 +42,7 @@ pub(crate) struct FetchSettings {
 impl FetchSettings {
     /// Reads the settings of a Java consumer; those that are not there have Kafka's defaults.
     pub(crate) fn from_java(java: &BTreeMap<String, String>) -> Result<Self, Vec<Problem>> {
-        let mut reader = Reader { java, problems: Vec::new() };
+        let mut reader = SettingsReader::new(java);
         let default = FetchConfig::default();
         let settings = Self {
             fetch: FetchConfig {
@@ -80,43 +81,7 @@ impl FetchSettings {
             },
             max_poll_records: usize::try_from(reader.number(MAX_POLL_RECORDS, USUAL_BATCH, 1)).unwrap_or(1),
         };
-        if reader.problems.is_empty() { Ok(settings) } else { Err(reader.problems) }
-    }
-}
-
-struct Reader<'a> {
-    java: &'a BTreeMap<String, String>,
-    problems: Vec<Problem>,
-}
-
-impl Reader<'_> {
-    fn text(&self, key: &str) -> Option<&str> {
-        self.java.get(key).map(|value| value.trim()).filter(|value| !value.is_empty())
-    }
-
-    fn number(&mut self, key: &str, default: i32, least: i32) -> i32 {
-        let Some(text) = self.text(key) else { return default };
-        match text.parse() {
-            Ok(number) if number >= least => number,
-            _ => {
-                let message =
-                    format!("expected a number in the range from {least} to {}, found {text:?}", i32::MAX);
-                self.problems.push(Problem::new(key, message));
-                default
-            }
-        }
-    }
-
-    fn one_of<T: Copy>(&mut self, key: &str, default: T, known: &[(&str, T)]) -> T {
-        let Some(text) = self.text(key) else { return default };
-        let found = known.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
-        if let Some((_, value)) = found {
-            return *value;
-        }
-        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-        let message = format!("expected one of {}, found {text:?}", names.join(", "));
-        self.problems.push(Problem::new(key, message));
-        default
+        reader.finish(settings)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `keys.rs` is the table of all properties; `reader.rs` reads by it, and `worker.rs` is what comes of it;
 //! `consistency.rs` says what must fit together; `client.rs` turns the settings of a Java client into those of
-//! librdkafka, and `fetch.rs` those about fetching into our fetcher's. Nothing here connects to anything.
+//! librdkafka, `fetch.rs` and `produce.rs` into those of our fetcher and producer. Nothing here connects to anything.
 
 pub(crate) mod client;
 pub(crate) mod consistency;
@@ -11,10 +11,13 @@ pub(crate) mod jaas;
 pub(crate) mod keys;
 pub(crate) mod listener;
 pub(crate) mod problem;
+pub(crate) mod produce;
 pub(crate) mod properties;
 pub(crate) mod providers;
 mod reader;
 pub(crate) mod security;
+mod settings_reader;
+pub(crate) mod wire_client;
 pub(crate) mod worker;
 
 pub(crate) use problem::{ConfigErrors, Problem};

@@ -19,6 +19,12 @@ impl Problem {
         self.hint = Some(hint.into());
         self
     }
+
+    /// The property as it is called where it was found: `producer.` and its own name.
+    pub(crate) fn below(mut self, prefix: &str) -> Self {
+        self.property.insert_str(0, prefix);
+        self
+    }
 }
 
 impl fmt::Display for Problem {

@@ -16,15 +16,12 @@ use kafka_control::{
     Client, FetchConfig, FetchError, Fetcher, Isolation, OffsetReset, OffsetSpec, ResponseError,
     TopicPartition,
 };
-use rdkafka::ClientContext;
-use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::producer::Producer;
 use crate::storage::log::{Ack, Fold, LogError, LogRecord, TopicLog};
+use crate::storage::writer::{Mark, Writer};
 
 /// Before asking for end offsets again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -42,28 +39,18 @@ const MAX_BYTES: i32 = 4 << 20;
 
 pub(crate) struct KafkaLog {
     topic: String,
-    producer: Arc<Producer<Acks>>,
+    writer: Arc<Writer>,
+    unwritten: mpsc::UnboundedSender<Unwritten>,
     requests: mpsc::Sender<ReadToEnd>,
     gone: Gone,
     follower: JoinHandle<()>,
+    writing: JoinHandle<()>,
 }
 
-/// Tells whoever wrote a record what became of it.
-pub(crate) struct Acks;
-
-impl ClientContext for Acks {
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "producer of the internal topics");
-    }
-}
-
-impl ProducerContext for Acks {
-    type DeliveryOpaque = Box<oneshot::Sender<Result<(), KafkaError>>>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, writer: Self::DeliveryOpaque) {
-        // Nobody may want to know.
-        let _ = writer.send(result.as_ref().map(drop).map_err(|(error, _)| error.clone()));
-    }
+struct Unwritten {
+    mark: Mark,
+    key: Vec<u8>,
+    value: Option<Vec<u8>>,
 }
 
 /// What became of a topic that is of no use any more.
@@ -78,7 +65,7 @@ impl KafkaLog {
         partitions: i32,
         client: Client,
         fetching: FetchConfig,
-        producer: Arc<Producer<Acks>>,
+        writer: Arc<Writer>,
         fold: Arc<dyn Fold>,
     ) -> Self {
         let fetching = FetchConfig {
@@ -109,13 +96,16 @@ impl KafkaLog {
             denied_since: None,
         };
         let follower = tokio::spawn(follower.run(inbox));
-        Self { topic: topic.to_owned(), producer, requests, gone, follower }
+        let (unwritten, queue) = mpsc::unbounded_channel();
+        let writing = tokio::spawn(write(writer.clone(), topic.to_owned(), queue));
+        Self { topic: topic.to_owned(), writer, unwritten, requests, gone, follower, writing }
     }
 }
 
 impl Drop for KafkaLog {
     fn drop(&mut self) {
         self.follower.abort();
+        self.writing.abort();
     }
 }
 
@@ -132,13 +122,13 @@ impl TopicLog for KafkaLog {
     fn append(&self, key: &[u8], value: Option<&[u8]>) -> Result<Ack, LogError> {
         self.fault().map_or(Ok(()), Err)?;
         let topic = self.topic.clone();
-        let (writer, delivery) = oneshot::channel();
-        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(&self.topic, Box::new(writer)).key(key);
-        record.payload = value;
-        let sent = self.producer.send(record);
-        sent.map_err(|(source, _)| LogError::Write { topic: self.topic.clone(), source })?;
+        let (mark, written) = self.writer.announce();
+        let unwritten = Unwritten { mark, key: key.to_owned(), value: value.map(<[u8]>::to_owned) };
+        if self.unwritten.send(unwritten).is_err() {
+            return Err(LogError::Closed { topic });
+        }
         Ok(Box::pin(async move {
-            match delivery.await {
+            match written.await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(source)) => Err(LogError::Write { topic, source }),
                 Err(_) => Err(LogError::Closed { topic }),
@@ -148,6 +138,13 @@ impl TopicLog for KafkaLog {
 
     fn fault(&self) -> Option<LogError> {
         self.gone.get().map(|what| LogError::Gone { topic: self.topic.clone(), what })
+    }
+}
+
+/// Hands records over in their order, however long one of them has to wait.
+async fn write(writer: Arc<Writer>, topic: String, mut queue: mpsc::UnboundedReceiver<Unwritten>) {
+    while let Some(Unwritten { mark, key, value }) = queue.recv().await {
+        writer.write(mark, &topic, &key, value.as_deref()).await;
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) enum LogError {
     Write {
         topic: String,
         #[source]
-        source: rdkafka::error::KafkaError,
+        source: kafka_control::ProduceError,
     },
     #[error("could not find the end of {topic}")]
     EndOffsets {

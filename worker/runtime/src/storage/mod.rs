@@ -17,3 +17,4 @@ pub(crate) mod memory;
 pub(crate) mod offset_store;
 pub(crate) mod records;
 pub(crate) mod status_store;
+pub(crate) mod writer;

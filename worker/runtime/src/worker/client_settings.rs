@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use crate::config::WorkerConfig;
 use crate::names::{ConnectorName, RawConfig, TaskId};
 
-pub(crate) fn producer(config: &WorkerConfig, connector: &RawConfig) -> BTreeMap<String, String> {
-    let client_id = format!("connector-producer-{}", config.group_id);
+pub(crate) fn producer(
+    config: &WorkerConfig,
+    connector: &RawConfig,
+    id: &TaskId,
+) -> BTreeMap<String, String> {
+    let client_id = format!("connector-producer-{id}");
     let built_in = [
         ("client.id", client_id.as_str()),
         ("acks", "all"),
@@ -66,11 +70,11 @@ mod tests {
         );
         let worker = WorkerConfig::read(Properties::parse(&text).unwrap(), &BTreeMap::new()).unwrap();
         let connector = RawConfig::from([("producer.override.acks".to_owned(), "all".to_owned())]);
-        let settings = producer(&worker, &connector);
+        let id = TaskId::new("x", 3);
+        let settings = producer(&worker, &connector, &id);
         for (key, expected) in [("linger.ms", "7"), ("acks", "all"), ("enable.idempotence", "false")] {
             assert_eq!(settings[key], expected, "{key}");
         }
-        let id = TaskId::new("x", 3);
         let settings = consumer(&worker, &connector, &id);
         assert_eq!(
             (settings["group.id"].as_str(), settings["client.id"].as_str()),

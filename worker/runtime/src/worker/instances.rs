@@ -26,7 +26,7 @@ use crate::storage::offset_store::OffsetStore;
 use crate::storage::status_store::StatusStore;
 use crate::worker::connector_runner::{ConnectorCommand, ConnectorRunner};
 use crate::worker::controls::{Controls, Identity, Reporter};
-use crate::worker::deliveries::{Outbox, ProducerPool};
+use crate::worker::outbox::{self, Outbox};
 use crate::worker::pipeline::Pipeline;
 use crate::worker::sink_consumer::SinkConsumer;
 use crate::worker::sink_runner::SinkRunner;
@@ -51,7 +51,6 @@ pub(crate) struct Surroundings {
 
 pub(crate) struct Worker {
     around: Surroundings,
-    producers: ProducerPool,
     connectors: BTreeMap<ConnectorName, RunningConnector>,
     tasks: BTreeMap<TaskId, RunningTask>,
 }
@@ -84,12 +83,7 @@ pub(crate) struct TaskOrder {
 
 impl Worker {
     pub(crate) fn new(around: Surroundings) -> Self {
-        Self {
-            around,
-            producers: ProducerPool::default(),
-            connectors: BTreeMap::new(),
-            tasks: BTreeMap::new(),
-        }
+        Self { around, connectors: BTreeMap::new(), tasks: BTreeMap::new() }
     }
 
     pub(crate) fn has_connector(&self, name: &ConnectorName) -> bool {
@@ -327,15 +321,14 @@ impl Worker {
             Some(Connector::Source(source)) => {
                 let task = source.task();
                 let outbox = Outbox::new(tolerates);
-                let settings = client_settings::producer(&around.config, &connector);
-                let lease = self.producers.lease(&settings, &outbox);
-                let lease =
-                    lease.map_err(|e| ConnectError::connect("Failed to create a producer").with_source(e))?;
+                let settings = client_settings::producer(&around.config, &connector, &order.id);
+                let producer = outbox::producer(&settings, &outbox, &around.runtime)
+                    .map_err(|e| ConnectError::connect("Failed to create a producer").with_source(e))?;
                 Ok(Prepared::Source(Box::new(SourceRunner {
                     task,
                     props,
                     pipeline,
-                    lease,
+                    producer,
                     outbox,
                     offsets: around.offsets.clone(),
                     session: around.session.clone(),

@@ -6,8 +6,8 @@
 pub(crate) mod client_settings;
 pub(crate) mod connector_runner;
 pub(crate) mod controls;
-pub(crate) mod deliveries;
 pub(crate) mod instances;
+pub(crate) mod outbox;
 pub(crate) mod pipeline;
 pub(crate) mod sink_consumer;
 pub(crate) mod sink_context;

@@ -9,7 +9,6 @@ use connect_api::{
     TimestampType, TopicPartition,
 };
 use kafka_control::Record;
-use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 
 use crate::metrics::task::TaskMetrics;
 use crate::names::TaskId;
@@ -47,11 +46,11 @@ pub(crate) struct Pipeline {
     buffer: BytesMut,
 }
 
-/// One record as the producer wants it; key and value are ranges of the pipeline's buffer.
+/// One record as the producer wants it: ranges of the pipeline's buffer.
 pub(crate) struct EncodedRecord {
     key: Option<Range<usize>>,
     value: Option<Range<usize>>,
-    pub(crate) headers: Option<OwnedHeaders>,
+    headers: Vec<Option<Range<usize>>>,
 }
 
 impl Pipeline {
@@ -83,26 +82,38 @@ impl Pipeline {
     }
 
     pub(crate) fn key(&self, record: &EncodedRecord) -> Option<&[u8]> {
-        record.key.clone().map(|range| &self.buffer[range])
+        self.part(&record.key)
     }
 
     pub(crate) fn value(&self, record: &EncodedRecord) -> Option<&[u8]> {
-        record.value.clone().map(|range| &self.buffer[range])
+        self.part(&record.value)
+    }
+
+    /// Names and values. Without headers nothing is allocated.
+    pub(crate) fn headers<'a>(
+        &'a self,
+        entry: &'a SourceEntry,
+        record: &EncodedRecord,
+    ) -> Vec<(&'a str, Option<&'a [u8]>)> {
+        let named = entry.headers.iter().zip(&record.headers);
+        named.map(|(header, value)| (&*header.key, self.part(value))).collect()
+    }
+
+    fn part(&self, part: &Option<Range<usize>>) -> Option<&[u8]> {
+        part.clone().map(|range| &self.buffer[range])
     }
 
     fn try_encode(&mut self, batch: &SourceBatch, entry: &SourceEntry) -> Result<EncodedRecord, Failure> {
         let Self { converters, buffer, .. } = self;
         let failed = |stage| move |error| Failure { stage, error };
-        let mut headers = None;
+        let mut headers = Vec::new();
         for header in entry.headers.iter() {
             let start = buffer.len();
             let encoded = converters
                 .header
                 .from_connect_header(&batch.topic, &header.key, header.schema.as_ref(), &header.value, buffer)
                 .map_err(failed(Stage::Header))?;
-            let value = appended(encoded, start, buffer).map(|range| &buffer[range]);
-            let all: &mut OwnedHeaders = headers.get_or_insert_with(OwnedHeaders::new);
-            *all = std::mem::take(all).insert(KafkaHeader { key: &header.key, value });
+            headers.push(appended(encoded, start, buffer));
         }
         let start = buffer.len();
         let encoded = converters

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use connect_api::{TopicOffsets, TopicPartition};
-use kafka_control::{Client, Endpoint, FetchError, Fetcher, RecordSet};
+use kafka_control::{FetchError, Fetcher, RecordSet};
 use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol, StreamConsumer,
 };
@@ -23,14 +23,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::config::Problem;
-use crate::config::client::{self, ClientKind};
+use crate::config::client;
 use crate::config::fetch::FetchSettings;
-use crate::config::security::{ClientSecurity, SecurityError};
+use crate::config::wire_client::{self, WireClientError};
 
 /// For questions to the group's coordinator: as long as JVM consumers ask.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// `request.timeout.ms` of Kafka's consumer, unless it is set.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Before asking again while the coordinator moves.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -122,7 +120,7 @@ pub(crate) enum ConsumerError {
     #[error("consumer settings: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Settings(Vec<Problem>),
     #[error("consumer settings")]
-    Security(#[from] SecurityError),
+    Client(#[from] WireClientError),
     #[error("could not create a consumer")]
     Create(#[source] KafkaError),
     #[error("could not subscribe")]
@@ -159,9 +157,9 @@ pub(crate) struct SinkConsumer {
 impl SinkConsumer {
     /// `settings` are those of a Java consumer; a topic that begins with `^` is a regular expression.
     pub(crate) fn open(settings: &BTreeMap<String, String>, topics: &[&str]) -> Result<Self, ConsumerError> {
-        let config = client::librdkafka(ClientKind::Consumer, settings).map_err(ConsumerError::Settings)?;
+        let config = client::librdkafka(settings).map_err(ConsumerError::Settings)?;
         let fetching = FetchSettings::from_java(settings).map_err(ConsumerError::Settings)?;
-        let fetcher = Fetcher::new(wire_client(settings)?, fetching.fetch);
+        let fetcher = Fetcher::new(wire_client::from_java(settings)?, fetching.fetch);
         let consumer: StreamConsumer<SinkContext> =
             config.create_with_context(SinkContext::default()).map_err(ConsumerError::Create)?;
         consumer.subscribe(topics).map_err(ConsumerError::Subscribe)?;
@@ -308,21 +306,6 @@ fn is_coordinator_moving(error: &KafkaError) -> bool {
         error.rdkafka_error_code(),
         Some(NotCoordinator | CoordinatorNotAvailable | CoordinatorLoadInProgress)
     )
-}
-
-/// The client through which a consumer with these settings of Java fetches.
-fn wire_client(settings: &BTreeMap<String, String>) -> Result<Client, ConsumerError> {
-    let text = |key: &str| settings.get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
-    let bootstrap = Endpoint::parse_list(text("bootstrap.servers").unwrap_or_default());
-    let bootstrap = bootstrap.map_err(|error| {
-        ConsumerError::Settings(vec![Problem::new("bootstrap.servers", error.to_string())])
-    })?;
-    let security = ClientSecurity::from_java(settings).map_err(ConsumerError::Settings)?;
-    let id = text("client.id").unwrap_or_default().to_owned();
-    // librdkafka was given both before, and has refused what is no number.
-    let timeout = text("request.timeout.ms").and_then(|text| text.parse().ok());
-    let timeout = timeout.map_or(REQUEST_TIMEOUT, Duration::from_millis);
-    Ok(security.wire_client(bootstrap, id, timeout)?)
 }
 
 fn wire_name(partition: &TopicPartition) -> kafka_control::TopicPartition {

@@ -10,8 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use connect_api::{
     ConnectError, OffsetStorageReader, Props, SourceBatch, SourceTask, SourceTaskContext, Topic,
 };
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::BaseRecord;
+use kafka_control::{ProduceError, Producer, RecordToSend};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::worker::TaskDefaults;
@@ -20,13 +19,11 @@ use crate::metrics::task::TaskMetrics;
 use crate::names::{State, TargetState, TaskId};
 use crate::storage::offset_store::OffsetStore;
 use crate::worker::controls::{Controls, Reporter};
-use crate::worker::deliveries::{Lease, MAX_BATCH, Outbox, Tag};
+use crate::worker::outbox::{self, MAX_BATCH, Outbox};
 use crate::worker::pipeline::Pipeline;
 use crate::worker::source_offsets::{self, StoredOffsets};
 use crate::worker::submitted_offsets::{BatchId, Committable};
 
-/// How long to wait when the producer's buffer is full.
-const FULL: Duration = Duration::from_millis(2);
 /// How long to wait after a poll that may succeed the next time.
 const RETRY: Duration = Duration::from_millis(100);
 /// How often numbers are brought up to date while `poll` waits.
@@ -36,7 +33,7 @@ pub(crate) struct SourceRunner {
     pub(crate) task: Box<dyn SourceTask>,
     pub(crate) props: Props,
     pub(crate) pipeline: Pipeline,
-    pub(crate) lease: Lease,
+    pub(crate) producer: Producer,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) offsets: OffsetStore,
     pub(crate) session: Session,
@@ -72,12 +69,6 @@ enum Next {
     Again,
     Commit,
     Polled(Result<Option<SourceBatch>, ConnectError>),
-}
-
-impl Drop for SourceRunner {
-    fn drop(&mut self) {
-        self.outbox.close();
-    }
 }
 
 impl SourceRunner {
@@ -121,8 +112,7 @@ impl SourceRunner {
         let mut reported = None;
         loop {
             if let Some(error) = self.outbox.failure() {
-                let message = "Unrecoverable exception from producer send callback";
-                return Err(ConnectError::connect(message).with_source(error));
+                return Err(not_delivered(error));
             }
             let is_running = *self.controls.target.borrow_and_update() == TargetState::Started;
             let state = if is_running { State::Running } else { State::Paused };
@@ -204,40 +194,49 @@ impl SourceRunner {
         index: usize,
     ) -> Result<bool, ConnectError> {
         let entry = &batch.entries[index];
-        let Some(encoded) = self.pipeline.encode(batch, entry, &self.metrics)? else {
-            self.outbox.drop_record(id, index);
-            return Ok(true);
-        };
-        let tag = Tag::new(self.lease.slot, id, index);
-        let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(&batch.topic, tag.word());
-        record.key = self.pipeline.key(&encoded);
-        record.payload = self.pipeline.value(&encoded);
-        record.partition = entry.partition;
-        record.timestamp = entry.timestamp;
-        record.headers = encoded.headers;
         loop {
-            let (error, returned) = match self.lease.producer().send(record) {
-                Ok(()) => return Ok(true),
-                Err(refused) => refused,
+            let Some(encoded) = self.pipeline.encode(batch, entry, &self.metrics)? else {
+                self.outbox.drop_record(id, index);
+                return Ok(true);
             };
-            match error {
-                KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
-                    record = returned;
-                    tokio::select! {
-                        () = self.controls.stop.cancelled() => return Ok(false),
-                        () = tokio::time::sleep(FULL) => {}
-                    }
-                }
-                error if self.pipeline.tolerates_errors() => {
-                    tracing::debug!(task = %self.reporter.id, %error, "record is skipped");
+            let headers = self.pipeline.headers(entry, &encoded);
+            let record = RecordToSend {
+                partition: entry.partition,
+                // Java's "no timestamp".
+                timestamp: entry.timestamp.filter(|timestamp| *timestamp != -1),
+                key: self.pipeline.key(&encoded),
+                value: self.pipeline.value(&encoded),
+                headers: &headers,
+            };
+            let mark = outbox::mark(id, index);
+            let sent = match self.producer.try_send(&batch.topic, &record, mark) {
+                Ok(true) => return Ok(true),
+                Ok(false) => tokio::select! {
+                    () = self.controls.stop.cancelled() => return Ok(false),
+                    sent = self.producer.send(&batch.topic, &record, mark) => Some(sent),
+                    () = self.outbox.progress.notified() => None,
+                    () = tokio::time::sleep(self.defaults.offset_flush_interval.max(RETRY)) => None,
+                },
+                Err(refused) => Some(Err(refused)),
+            };
+            match sent {
+                Some(Ok(())) => return Ok(true),
+                Some(Err(error)) if self.pipeline.tolerates_errors() => {
+                    tracing::debug!(task = %self.reporter.id, error = &error as &dyn std::error::Error, "record is skipped");
                     self.metrics.errors.failed();
                     self.metrics.errors.skipped.fetch_add(1, Ordering::Relaxed);
                     self.outbox.drop_record(id, index);
                     return Ok(true);
                 }
-                error => {
+                Some(Err(error)) => {
                     let message = "Unrecoverable exception trying to send";
                     return Err(ConnectError::connect(message).with_source(error));
+                }
+                // However long there is no room, what was sent before goes on.
+                None => {
+                    self.outbox.failure().map_or(Ok(()), |error| Err(not_delivered(error)))?;
+                    self.acknowledge().await;
+                    self.commit().await;
                 }
             }
         }
@@ -313,4 +312,8 @@ impl SourceRunner {
             () = tokio::time::sleep(time) => {}
         }
     }
+}
+
+fn not_delivered(error: ProduceError) -> ConnectError {
+    ConnectError::connect("Unrecoverable exception from producer send callback").with_source(error)
 }

@@ -6,6 +6,7 @@
 //! `SubmittedRecords` of Kafka, with batches for records.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use connect_api::{BatchOffsets, OffsetMap, SourceOffset};
@@ -68,24 +69,22 @@ impl SubmittedOffsets {
         BatchId(id)
     }
 
-    /// Record `index` of a batch is written, or was dropped on purpose. A second time changes nothing.
-    pub(crate) fn ack(&mut self, id: BatchId, index: usize) {
+    /// These records of a batch are written, or were dropped on purpose. A second time changes nothing.
+    pub(crate) fn ack(&mut self, id: BatchId, records: Range<usize>) {
         let Some(batch) = self.batches.get_mut(id.0.wrapping_sub(self.first) as usize) else { return };
-        let (word, bit) = (index / 64, 1u64 << (index % 64));
-        if index >= batch.count || batch.acked[word] & bit != 0 {
-            return;
+        let end = records.end.min(batch.count);
+        let mut at = records.start;
+        while at < end {
+            let word = at / 64;
+            let upto = end.min((word + 1) * 64);
+            let bits = (u64::MAX >> (64 - (upto - at))) << (at % 64);
+            batch.missing -= (bits & !batch.acked[word]).count_ones() as usize;
+            batch.acked[word] |= bits;
+            at = upto;
         }
-        batch.acked[word] |= bit;
-        batch.missing -= 1;
-        if batch.missing == 0 {
+        if batch.missing == 0 && !batch.is_done {
             self.settle();
         }
-    }
-
-    /// The id of the batch whose lowest `bits` bits are these.
-    pub(crate) fn full_id(&self, low: u32, bits: u32) -> BatchId {
-        let mask = (1u32 << bits) - 1;
-        BatchId(self.first.wrapping_add(low.wrapping_sub(self.first) & mask))
     }
 
     /// What may be committed now and was not taken before.
@@ -206,24 +205,14 @@ mod tests {
         let first = s.submit(&a, &offsets(0, 3), 3);
         let second = s.submit(&b, &offsets(10, 1), 1);
         let third = s.submit(&partition("a"), &offsets(3, 1), 1);
-        s.ack(second, 0);
-        s.ack(third, 0);
-        s.ack(first, 0);
-        s.ack(first, 2);
+        s.ack(second, 0..1);
+        s.ack(third, 0..1);
+        s.ack(first, 0..1);
+        s.ack(first, 2..3);
         assert_eq!(taken(&mut s), [("a".into(), 0), ("b".into(), 10)]);
-        s.ack(first, 1);
+        s.ack(first, 1..2);
         assert_eq!(taken(&mut s), [("a".into(), 3)]);
         assert!(s.batches.is_empty());
-    }
-
-    #[test]
-    fn ids_are_found_again_by_their_low_bits() {
-        let mut s = SubmittedOffsets { first: (1 << 24) - 1, ..SubmittedOffsets::default() };
-        let a = partition("a");
-        let ids = [0, 1].map(|n| s.submit(&a, &offsets(n, 1), 1));
-        for id in ids {
-            assert_eq!(s.full_id(id.0 & 0xff_ffff, 24), id);
-        }
     }
 
     #[test]
@@ -231,12 +220,12 @@ mod tests {
         let mut s = SubmittedOffsets::default();
         let a = partition("a");
         let first = s.submit(&a, &offsets(0, 1), 1);
-        s.ack(first, 0);
+        s.ack(first, 0..1);
         let failed = s.take();
         s.put_back(failed.clone());
         assert_eq!(taken(&mut s), [("a".into(), 0)]);
         let second = s.submit(&a, &offsets(1, 1), 1);
-        s.ack(second, 0);
+        s.ack(second, 0..1);
         s.put_back(failed);
         assert_eq!(taken(&mut s), [("a".into(), 1)]);
     }
@@ -265,7 +254,7 @@ mod tests {
             for _ in 0..acks.min(all.len()) {
                 state = state.wrapping_mul(6364136223846793005).wrapping_add(order.index(7) as u64);
                 let (id, i, p, n) = all.swap_remove((state >> 33) as usize % all.len());
-                s.ack(id, i);
+                s.ack(id, i..i+1);
                 acked[p].insert(n);
                 for (name, offset) in taken(&mut s) {
                     last[name.parse::<usize>().unwrap()] = offset;

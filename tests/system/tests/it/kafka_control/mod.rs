@@ -3,6 +3,7 @@
 mod administration;
 mod login;
 mod membership;
+mod producing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

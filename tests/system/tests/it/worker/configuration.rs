@@ -152,7 +152,7 @@ fn each_wrong_property_is_named_with_what_is_right() {
                 "producer.confluent.monitoring.interceptor.sasl.jaas.config={scram} required password=\"{CANARY}\";"
             ),
             "producer.confluent.monitoring.interceptor.sasl.jaas.config",
-            "No such configuration property",
+            "not a setting of Kafka's producer",
         ),
         (
             format!("consumer.sasl_jaas_config={CANARY}"),

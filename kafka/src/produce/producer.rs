@@ -1,0 +1,89 @@
+//! What users of a producer hold.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use super::queue::{Appended, Queue};
+use super::sender::Sender;
+use super::{Deliveries, ProduceError, ProducerConfig};
+use crate::batch::RecordToSend;
+use crate::client::Client;
+
+/// Writes records to any topic; what became of them is told to its [`Deliveries`]. Used within a tokio runtime.
+///
+/// When it is dropped, records that were not acknowledged may or may not be written, and nothing more is told of them.
+pub struct Producer {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) config: ProducerConfig,
+    /// Only ever locked for a look or a change, never while waiting.
+    queue: Mutex<Queue>,
+    /// The sender may have something to do.
+    pub(super) news: Notify,
+    /// There may be room, or a topic's partitions are known.
+    pub(super) room: Notify,
+}
+
+impl Shared {
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Producer {
+    /// Asks nobody anything before the first record.
+    pub fn new(client: Client, config: ProducerConfig, deliveries: Arc<dyn Deliveries>) -> Self {
+        let shared =
+            Arc::new(Shared { config, queue: Mutex::default(), news: Notify::new(), room: Notify::new() });
+        tokio::spawn(Sender::new(shared.clone(), client, deliveries).run());
+        Self { shared }
+    }
+
+    /// Takes a record, if there is room for it and its topic is known; `false` if not. `mark`: by what
+    /// [`Deliveries`] tell of it; those of records that follow each other should do so too.
+    #[inline]
+    pub fn try_send(&self, topic: &str, record: &RecordToSend<'_>, mark: u64) -> Result<bool, ProduceError> {
+        let appended = self.shared.queue().append(&self.shared.config, topic, record, mark)?;
+        if appended != Appended::Taken {
+            self.shared.news.notify_one();
+        }
+        Ok(appended != Appended::NotYet)
+    }
+
+    /// Becomes ready when there may be room, or a topic may be known: to be made before [`Self::try_send`], to be waited
+    /// for after it.
+    pub fn room(&self) -> Notified<'_> {
+        self.shared.room.notified()
+    }
+
+    /// Takes a record as soon as there is room for it and its topic is known, however long that takes. When the future
+    /// is dropped before its end, the record was not taken.
+    pub async fn send(&self, topic: &str, record: &RecordToSend<'_>, mark: u64) -> Result<(), ProduceError> {
+        loop {
+            let room = self.room();
+            if self.try_send(topic, record, mark)? {
+                return Ok(());
+            }
+            room.await;
+        }
+    }
+}
+
+impl Producer {
+    /// Forgets what was not sent, and does not send again what was. Only of what is on its way something may be told yet.
+    pub fn discard(&self) {
+        self.shared.queue().discard();
+        self.shared.room.notify_waiters();
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.shared.queue().is_closed = true;
+        self.shared.news.notify_one();
+    }
+}

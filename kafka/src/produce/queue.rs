@@ -1,0 +1,599 @@
+//! Records that are not written yet, by partition. Bookkeeping alone: nothing here waits or asks.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::ApiKey;
+use rand::Rng;
+use tokio::time::Instant;
+
+use super::{ProduceError, ProducerConfig, Run, partitioner};
+use crate::batch::{BatchBuilder, ClosedBatch, HEADER, RecordToSend, Sequence};
+use crate::endpoint::{Endpoint, TopicPartition};
+use crate::error::ApiRefusal;
+
+/// Buffers of sent batches that are kept for later ones.
+const SPARES: usize = 4;
+
+/// `metadata.max.idle.ms`: a topic that nobody writes to is not asked about any more.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// Place of a topic, place of a partition.
+pub(super) type Key = (usize, usize);
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    topics: Vec<TopicQueue>,
+    names: HashMap<String, usize>,
+    /// The topic of the last record: most likely it is the next one's too.
+    last: usize,
+    /// Bytes of all batches, those on their way included.
+    used: usize,
+    /// Somebody waits for room: nothing lingers.
+    is_pressed: bool,
+    pub(super) is_closed: bool,
+    /// Partitions that have batches, and none on its way.
+    waiting: BTreeSet<Key>,
+    /// Whose turn it is first.
+    turn: Key,
+    spare: Vec<Vec<u8>>,
+    /// Batches of earlier times are not sent again.
+    era: u32,
+}
+
+#[derive(Debug)]
+struct TopicQueue {
+    name: Arc<str>,
+    /// Also those that were there once and still have records.
+    partitions: Vec<PartitionQueue>,
+    /// How many there are; 0 until that is known.
+    count: usize,
+    /// Bytes of a batch, where the broker takes fewer than we would send.
+    batch_limit: usize,
+    /// When a batch was begun last.
+    touched: Instant,
+    /// Where records without a key go for now.
+    sticky: Option<usize>,
+    /// Somebody waits for its partitions to be known.
+    is_wanted: bool,
+    /// Nobody may write to it: told to whoever tries next, who makes it be asked again.
+    refusal: Option<ApiRefusal>,
+}
+
+#[derive(Debug, Default)]
+struct PartitionQueue {
+    leader: Option<Endpoint>,
+    open: Option<Open>,
+    closed: VecDeque<Batch>,
+    is_under_way: bool,
+    /// After a failure: not to be sent earlier.
+    not_before: Option<Instant>,
+    next_sequence: i32,
+}
+
+/// A batch that is being filled.
+#[derive(Debug)]
+struct Open {
+    builder: BatchBuilder,
+    runs: Vec<Run>,
+    began: Instant,
+    era: u32,
+}
+
+/// A batch that is full, or has waited long enough.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) body: Body,
+    pub(super) runs: Vec<Run>,
+    pub(super) count: i32,
+    /// How much of the memory it takes, whatever it is compressed to.
+    size: usize,
+    began: Instant,
+    era: u32,
+    /// How often it was sent.
+    pub(super) attempts: u32,
+    pub(super) sequence: Option<Sequence>,
+}
+
+#[derive(Debug)]
+pub(super) enum Body {
+    Closed(ClosedBatch),
+    /// As it is sent, and sent again, with the number that it bears.
+    Sealed {
+        bytes: Bytes,
+        sequence: Option<Sequence>,
+    },
+    /// Being made, or lost in that.
+    Taken,
+}
+
+/// A batch on its way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) key: Key,
+    pub(super) topic: Arc<str>,
+    pub(super) batch: Batch,
+}
+
+impl Flight {
+    pub(super) fn partition(&self) -> TopicPartition {
+        TopicPartition::new(self.topic.to_string(), self.key.1 as i32)
+    }
+}
+
+/// What came of a record that was handed over.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Appended {
+    /// It is in a batch that others have begun.
+    Taken,
+    /// It is in a batch that is new, or has filled one.
+    TakenWithNews,
+    /// There is no room, or nobody knows its partitions yet: it was not taken.
+    NotYet,
+}
+
+/// What there is to do.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    pub(super) requests: BTreeMap<Endpoint, Vec<Flight>>,
+    /// Whether somebody's leader or partitions are not known.
+    pub(super) has_lost: bool,
+    /// When there is more to do, if nothing happens until then.
+    pub(super) next: Option<Instant>,
+}
+
+impl Due {
+    fn again_at(&mut self, at: Instant) {
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
+    }
+}
+
+impl Queue {
+    /// Copies a record into the batch of its partition. `mark`: what is told of it later.
+    pub(super) fn append(
+        &mut self,
+        config: &ProducerConfig,
+        topic: &str,
+        record: &RecordToSend<'_>,
+        mark: u64,
+    ) -> Result<Appended, ProduceError> {
+        let at = self.topic(topic);
+        let queue = &mut self.topics[at];
+        if let Some(refusal) = queue.refusal.take() {
+            return Err(ProduceError::Refused(refusal));
+        }
+        let size = record.max_size();
+        let limit = config.max_request_size.min(config.buffer_memory);
+        if HEADER + size > limit {
+            return Err(ProduceError::TooLarge { size, limit });
+        }
+        if record.partition.is_some_and(|partition| partition < 0) {
+            return Err(ProduceError::NoPartition(record.partition.unwrap_or_default()));
+        }
+        // A partition that is not there may have been added since the topic was looked at.
+        let is_there = |partition: i32| usize::try_from(partition).is_ok_and(|place| place < queue.count);
+        if queue.count == 0 || record.partition.is_some_and(|partition| !is_there(partition)) {
+            queue.is_wanted = true;
+            return Ok(Appended::NotYet);
+        }
+        if self.used > 0 && self.used + HEADER + size > config.buffer_memory {
+            self.is_pressed = true;
+            return Ok(Appended::NotYet);
+        }
+        let mut has_news = false;
+        let batch_size = config.batch_size.min(queue.batch_limit);
+        let place = match (record.partition, record.key) {
+            (Some(partition), _) => partition as usize,
+            (None, Some(key)) => partitioner::of_key(key, queue.count),
+            (None, None) => {
+                let place = queue.sticky();
+                if queue.partitions[place].is_full(batch_size, size) {
+                    queue.partitions[place].close();
+                    has_news = true;
+                    queue.sticky = None;
+                }
+                queue.sticky()
+            }
+        };
+        let partition = &mut queue.partitions[place];
+        if partition.is_full(batch_size, size) {
+            partition.close();
+            has_news = true;
+        }
+        let timestamp = record.timestamp.unwrap_or_else(now_ms);
+        let before = match &partition.open {
+            Some(open) => open.builder.len(),
+            None => {
+                has_news = true;
+                0
+            }
+        };
+        let (spare, touched, era) = (&mut self.spare, &mut queue.touched, self.era);
+        let open = partition.open.get_or_insert_with(|| {
+            *touched = Instant::now();
+            Open::new(spare.pop().unwrap_or_default(), *touched, era)
+        });
+        open.append(record, timestamp, mark);
+        self.used += open.builder.len() - before;
+        if !has_news || partition.is_under_way {
+            return Ok(Appended::Taken);
+        }
+        self.waiting.insert((at, place));
+        Ok(Appended::TakenWithNews)
+    }
+
+    /// Takes out batches whose time is over.
+    pub(super) fn take_expired(&mut self, timeout: Duration, now: Instant) -> Vec<Flight> {
+        let mut expired = Vec::new();
+        for key in self.waiting.clone() {
+            let topic = &mut self.topics[key.0];
+            let partition = &mut topic.partitions[key.1];
+            if partition.began().is_none_or(|began| began + timeout > now) {
+                continue;
+            }
+            let batch = partition.pop();
+            expired.extend(batch.map(|batch| Flight { key, topic: topic.name.clone(), batch }));
+            partition.is_under_way = true;
+            self.waiting.remove(&key);
+        }
+        expired
+    }
+
+    /// Takes out what can be sent to whom is not busy, unless nothing `may_go`.
+    pub(super) fn take_due(
+        &mut self,
+        config: &ProducerConfig,
+        now: Instant,
+        busy: &HashSet<Endpoint>,
+        may_go: bool,
+    ) -> Due {
+        let mut due = Due { has_lost: self.topics.iter().any(|topic| topic.is_wanted), ..Due::default() };
+        let mut first_left: Option<Key> = None;
+        let mut full: HashSet<Endpoint> = HashSet::new();
+        let in_turn: Vec<Key> =
+            self.waiting.range(self.turn..).chain(self.waiting.range(..self.turn)).copied().collect();
+        for key in in_turn {
+            let topic = &mut self.topics[key.0];
+            let partition = &mut topic.partitions[key.1];
+            if let Some(began) = partition.began() {
+                due.again_at(began + config.delivery_timeout);
+            }
+            if !may_go {
+                continue;
+            }
+            let Some(leader) = &partition.leader else {
+                due.has_lost = true;
+                continue;
+            };
+            if let Some(at) = partition.not_before.filter(|at| *at > now) {
+                due.again_at(at);
+                continue;
+            }
+            if busy.contains(leader) || full.contains(leader) {
+                continue;
+            }
+            if let (true, Some(open)) = (partition.closed.is_empty(), &partition.open)
+                && !self.is_pressed
+                && open.builder.len() < config.batch_size
+                && now < open.began + config.linger
+            {
+                due.again_at(open.began + config.linger);
+                continue;
+            }
+            let request = due.requests.entry(leader.clone()).or_default();
+            let taken: usize = request.iter().map(|flight| flight.batch.size).sum();
+            if taken > 0 && taken + partition.first_size() > config.max_request_size {
+                // Nobody overtakes it: it is the first of the next request.
+                full.insert(leader.clone());
+                first_left.get_or_insert(key);
+                continue;
+            }
+            if partition.closed.is_empty() {
+                // Whoever comes next may as well go elsewhere.
+                topic.sticky = None;
+            }
+            let Some(batch) = partition.pop() else { continue };
+            partition.is_under_way = true;
+            self.waiting.remove(&key);
+            self.turn = (key.0, key.1 + 1);
+            request.push(Flight { key, topic: topic.name.clone(), batch });
+        }
+        self.turn = first_left.unwrap_or(self.turn);
+        due
+    }
+
+    /// What is known of a topic: the leaders of its partitions, in their order.
+    pub(super) fn learn(&mut self, topic: &str, leaders: Vec<Option<Endpoint>>) {
+        let at = self.topic(topic);
+        let queue = &mut self.topics[at];
+        (queue.refusal, queue.is_wanted) = (None, false);
+        queue.count = leaders.len();
+        queue.sticky.take_if(|place| *place >= leaders.len());
+        // One that is gone keeps its records: it may come back, and they have their own time.
+        let kept = queue.partitions.len().max(leaders.len());
+        queue.partitions.resize_with(kept, PartitionQueue::default);
+        let leaders = leaders.into_iter().chain(std::iter::repeat(None));
+        for (partition, leader) in queue.partitions.iter_mut().zip(leaders) {
+            partition.leader = leader;
+        }
+    }
+
+    /// Nobody knows a topic yet. Whoever still wants it says so again.
+    pub(super) fn learn_nothing(&mut self, topic: &str) {
+        let at = self.topic(topic);
+        self.topics[at].is_wanted = false;
+    }
+
+    /// Nobody may write to a topic. Returns what was waiting for it.
+    pub(super) fn refuse(&mut self, topic: &str, code: ResponseError) -> (ApiRefusal, Vec<Flight>) {
+        let at = self.topic(topic);
+        let refusal =
+            ApiRefusal { api: ApiKey::Metadata, subject: format!("topic {topic}"), code, message: None };
+        let queue = &mut self.topics[at];
+        (queue.refusal, queue.is_wanted) = (Some(refusal.clone()), false);
+        // Asked for again when somebody tries again.
+        let partitions = &mut queue.partitions;
+        let mut flights = Vec::new();
+        for (place, partition) in partitions.iter_mut().enumerate() {
+            while let Some(batch) = partition.pop() {
+                flights.push(Flight { key: (at, place), topic: queue.name.clone(), batch });
+            }
+            self.waiting.remove(&(at, place));
+        }
+        (refusal, flights)
+    }
+
+    /// Takes out everything that is not on its way.
+    pub(super) fn drain(&mut self) -> Vec<Flight> {
+        let mut flights = Vec::new();
+        for key in std::mem::take(&mut self.waiting) {
+            let topic = &mut self.topics[key.0];
+            while let Some(batch) = topic.partitions[key.1].pop() {
+                flights.push(Flight { key, topic: topic.name.clone(), batch });
+            }
+        }
+        flights
+    }
+
+    /// Whether there is something to send.
+    pub(super) fn has_batches(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The topics that somebody writes to, and whether one of them may have to be made first.
+    pub(super) fn topics(&self, now: Instant) -> (Vec<Arc<str>>, bool) {
+        let is_used = |topic: &&TopicQueue| {
+            topic.is_wanted
+                || topic.touched + IDLE > now
+                || topic.partitions.iter().any(PartitionQueue::has_batches)
+        };
+        let names = self.topics.iter().filter(is_used).map(|topic| topic.name.clone()).collect();
+        (names, self.topics.iter().any(|topic| topic.is_wanted))
+    }
+
+    /// Who leads a partition has to be found out again.
+    pub(super) fn forget_leader(&mut self, key: Key) {
+        self.topics[key.0].partitions[key.1].leader = None;
+    }
+
+    /// A batch is done with, in one way or the other: its memory is free.
+    pub(super) fn free(&mut self, batch: Batch, batch_size: usize) {
+        self.used -= batch.size;
+        self.is_pressed = false;
+        if let Body::Sealed { bytes, .. } = batch.body
+            && self.spare.len() < SPARES
+            && bytes.is_unique()
+            && bytes.len() <= 2 * batch_size
+        {
+            self.spare.push(bytes.into());
+        }
+    }
+
+    /// A batch has to be sent again, before all that came after it.
+    pub(super) fn put_back(&mut self, flight: Flight, not_before: Instant) {
+        let Flight { key, batch, .. } = flight;
+        if batch.era == self.era {
+            self.topics[key.0].partitions[key.1].closed.push_front(batch);
+        } else {
+            self.used -= batch.size;
+        }
+        self.rest(key, Some(not_before));
+    }
+
+    /// Whatever is here is forgotten, and what is on its way is not sent again.
+    pub(super) fn discard(&mut self) {
+        self.era = self.era.wrapping_add(1);
+        for flight in self.drain() {
+            self.used -= flight.batch.size;
+        }
+        for partition in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            // Behind what is on its way.
+            while let Some(batch) = partition.pop() {
+                self.used -= batch.size;
+            }
+        }
+        self.is_pressed = false;
+    }
+
+    /// In the place of a batch that was too large, its halves. Later ones are not larger than these.
+    pub(super) fn replace(&mut self, flight: Flight, halves: [Batch; 2]) {
+        if flight.batch.era != self.era {
+            return self.put_back(flight, Instant::now());
+        }
+        self.used -= flight.batch.size;
+        self.used += halves.iter().map(|half| half.size).sum::<usize>();
+        let topic = &mut self.topics[flight.key.0];
+        topic.batch_limit = topic.batch_limit.min(flight.batch.size / 2);
+        let partition = &mut topic.partitions[flight.key.1];
+        for half in halves.into_iter().rev() {
+            partition.closed.push_front(half);
+        }
+        self.rest(flight.key, None);
+    }
+
+    /// The number of a batch's first record.
+    pub(super) fn sequence(&mut self, key: Key, count: i32) -> i32 {
+        let next = &mut self.topics[key.0].partitions[key.1].next_sequence;
+        let first = *next;
+        // After the largest number comes 0.
+        *next = first.checked_add(count).unwrap_or_else(|| first - i32::MAX + count - 1);
+        first
+    }
+
+    /// The broker has refused a batch: its numbers are those of the next one.
+    pub(super) fn take_back_sequence(&mut self, flight: &Flight) {
+        if let Some(sequence) = flight.batch.sequence {
+            self.topics[flight.key.0].partitions[flight.key.1].next_sequence = sequence.first;
+        }
+    }
+
+    /// Numbers begin anew, for what waits too.
+    pub(super) fn forget_sequences(&mut self) {
+        for partition in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            partition.next_sequence = 0;
+            for batch in &mut partition.closed {
+                batch.sequence = None;
+            }
+        }
+    }
+
+    /// A partition has no batch on its way: the next one's turn has come.
+    pub(super) fn rest(&mut self, key: Key, not_before: Option<Instant>) {
+        let partition = &mut self.topics[key.0].partitions[key.1];
+        partition.is_under_way = false;
+        partition.not_before = not_before;
+        if partition.has_batches() {
+            self.waiting.insert(key);
+        }
+    }
+
+    fn topic(&mut self, name: &str) -> usize {
+        if self.topics.get(self.last).is_some_and(|last| *last.name == *name) {
+            return self.last;
+        }
+        self.last = match self.names.get(name) {
+            Some(at) => *at,
+            None => {
+                let queue = TopicQueue {
+                    name: name.into(),
+                    partitions: Vec::new(),
+                    count: 0,
+                    batch_limit: usize::MAX,
+                    touched: Instant::now(),
+                    sticky: None,
+                    is_wanted: false,
+                    refusal: None,
+                };
+                self.topics.push(queue);
+                self.names.insert(name.to_owned(), self.topics.len() - 1);
+                self.topics.len() - 1
+            }
+        };
+        self.last
+    }
+}
+
+impl TopicQueue {
+    /// Where records without a key go until their batch is sent: any partition that has a leader.
+    fn sticky(&mut self) -> usize {
+        if let Some(place) = self.sticky.filter(|place| self.partitions[*place].leader.is_some()) {
+            return place;
+        }
+        let led = |place: &usize| self.partitions[*place].leader.is_some();
+        let led: Vec<usize> = (0..self.count).filter(led).collect();
+        let place = match led.len() {
+            0 => rand::rng().random_range(0..self.count),
+            count => led[rand::rng().random_range(0..count)],
+        };
+        self.sticky = Some(place);
+        place
+    }
+}
+
+impl PartitionQueue {
+    fn has_batches(&self) -> bool {
+        self.open.is_some() || !self.closed.is_empty()
+    }
+
+    /// Whether a batch of this size has no room for so much more.
+    fn is_full(&self, batch_size: usize, more: usize) -> bool {
+        self.open.as_ref().is_some_and(|open| open.builder.len() + more > batch_size)
+    }
+
+    fn close(&mut self) {
+        self.closed.extend(self.open.take().map(Open::close));
+    }
+
+    fn pop(&mut self) -> Option<Batch> {
+        self.closed.pop_front().or_else(|| self.open.take().map(Open::close))
+    }
+
+    /// When the batch was begun whose turn is next.
+    fn began(&self) -> Option<Instant> {
+        self.closed.front().map(|batch| batch.began).or_else(|| self.open.as_ref().map(|open| open.began))
+    }
+
+    fn first_size(&self) -> usize {
+        let open = || self.open.as_ref().map(|open| open.builder.len());
+        self.closed.front().map(|batch| batch.size).or_else(open).unwrap_or(0)
+    }
+}
+
+impl Open {
+    /// `spare`: memory to be used again.
+    fn new(spare: Vec<u8>, began: Instant, era: u32) -> Self {
+        Self { builder: BatchBuilder::new(spare), runs: Vec::new(), began, era }
+    }
+
+    #[inline]
+    fn append(&mut self, record: &RecordToSend<'_>, timestamp: i64, mark: u64) {
+        self.builder.append(record, timestamp);
+        match self.runs.last_mut() {
+            Some(run) if run.first + u64::from(run.count) == mark && run.count < u32::MAX => run.count += 1,
+            _ => self.runs.push(Run { first: mark, count: 1 }),
+        }
+    }
+
+    fn close(self) -> Batch {
+        let Self { builder, runs, began, era } = self;
+        let (count, size) = (builder.count(), builder.len());
+        let body = Body::Closed(builder.close());
+        Batch { body, runs, count, size, began, era, attempts: 0, sequence: None }
+    }
+}
+
+impl Batch {
+    /// Two batches with what is in this one; `None` if it holds one record, or not what we wrote.
+    pub(super) fn split(&self) -> Option<[Self; 2]> {
+        let Body::Sealed { bytes, .. } = &self.body else { return None };
+        let half = self.count / 2;
+        if half == 0 {
+            return None;
+        }
+        let mut set = crate::fetch::RecordSet::new(bytes.clone(), 0, false, Vec::new());
+        let mut halves = [(); 2].map(|()| Open::new(Vec::new(), self.began, self.era));
+        let mut marks = self.runs.iter().flat_map(|run| (0..u64::from(run.count)).map(|nth| run.first + nth));
+        while let Some(record) = set.next_record().ok()? {
+            let open = &mut halves[usize::from(record.offset >= i64::from(half))];
+            let headers: Vec<_> =
+                record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+            let again = RecordToSend {
+                key: record.key.as_deref(),
+                value: record.value.as_deref(),
+                headers: &headers,
+                ..RecordToSend::default()
+            };
+            open.append(&again, record.timestamp, marks.next()?);
+        }
+        let halves = halves.map(Open::close);
+        (halves.iter().map(|half| half.count).sum::<i32>() == self.count).then_some(halves)
+    }
+}
+
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
