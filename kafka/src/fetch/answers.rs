@@ -16,13 +16,19 @@ use super::{FetchError, OffsetReset};
 use crate::endpoint::{Endpoint, TopicPartition};
 use crate::error::{ApiRefusal, Error};
 
+/// For so long nobody needs to be told of a refusal: so it begins with every new topic, and whenever a leader moves.
+const UNREMARKABLE: Duration = Duration::from_secs(2);
+
 impl Fetcher {
     pub(super) fn take_in(&mut self, event: Event) -> Result<(), FetchError> {
         self.has_news = true;
         match event {
-            Event::Answered { broker, answer } => self.take_answer(broker, answer),
-            Event::Failed { broker, wanted, error } => {
-                self.busy.remove(&broker);
+            Event::Answered { broker, is_kept, answer } => {
+                self.release(&broker, is_kept);
+                self.take_answer(broker, answer)
+            }
+            Event::Failed { broker, is_kept, wanted, error } => {
+                self.release(&broker, is_kept);
                 for wanted in wanted {
                     if let Some(reading) = self.questioned(&wanted.partition, wanted.generation) {
                         reading.replica = None;
@@ -52,11 +58,17 @@ impl Fetcher {
         for (wanted, found) in answer.found {
             result = result.and(self.take_partition(&broker, wanted, found));
         }
-        match answer.throttle {
-            Duration::ZERO => drop(self.busy.remove(&broker)),
-            throttle => self.under_way.push(sleep(throttle).map(|()| Event::Rested(broker)).boxed()),
+        if !answer.throttle.is_zero() {
+            self.busy.insert(broker.clone());
+            self.under_way.push(sleep(answer.throttle).map(|()| Event::Rested(broker)).boxed());
         }
         result
+    }
+
+    /// A broker has answered a request, or nobody has.
+    fn release(&mut self, broker: &Endpoint, is_kept: bool) {
+        let asked = if is_kept { &mut self.keeping } else { &mut self.busy };
+        asked.remove(broker);
     }
 
     fn take_partition(
@@ -73,7 +85,7 @@ impl Fetcher {
         let Some(reading) = self.questioned(&partition, generation) else { return Ok(()) };
         match found {
             Ok(Found { batches, aborted, preferred }) => {
-                reading.is_failing = false;
+                (reading.failing_since, reading.is_told) = (None, false);
                 if let Some(replica) = preferred {
                     reading.replica = Some((replica, Instant::now() + lease));
                 }
@@ -191,7 +203,7 @@ impl Fetcher {
         judged
     }
 
-    /// Whether a refusal passes; it is said once until the partition is read again.
+    /// Whether a refusal passes; it is said once until the partition is read again, if it lasts.
     fn judge(
         &mut self,
         api: ApiKey,
@@ -206,7 +218,8 @@ impl Fetcher {
             return Err(FetchError::Partition { partition: partition.clone(), source: refusal });
         }
         let broker = broker.map(tracing::field::display);
-        if std::mem::replace(&mut reading.is_failing, true) {
+        let since = *reading.failing_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < UNREMARKABLE || std::mem::replace(&mut reading.is_told, true) {
             tracing::debug!(%partition, broker, error = %refusal, "reading, still trying");
         } else {
             tracing::warn!(%partition, broker, error = %refusal, "reading, still trying");

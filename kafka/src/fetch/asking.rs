@@ -19,6 +19,9 @@ use crate::error::{ApiRefusal, Error};
 /// Before a question is asked again that somebody could not answer: `retry.backoff.ms`.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What is asked beside a request that a broker keeps for longer than this is not kept longer: it is to join the others.
+const SHORT_WAIT: Duration = Duration::from_millis(500);
+
 /// Answers of one partition that may wait while records are worked on.
 const WAITING_SETS: usize = 2;
 
@@ -26,11 +29,13 @@ const WAITING_SETS: usize = 2;
 pub(super) enum Event {
     Answered {
         broker: Endpoint,
+        is_kept: bool,
         answer: Answer,
     },
     /// Nobody has answered.
     Failed {
         broker: Endpoint,
+        is_kept: bool,
         wanted: Vec<Wanted>,
         error: Error,
     },
@@ -122,16 +127,21 @@ impl Fetcher {
         for wanted in &mut wanted {
             wanted.generation = self.question(&wanted.partition);
         }
-        self.busy.insert(broker.clone());
-        let link = self.links.entry(broker.clone()).or_insert_with(|| self.client.own_link(&broker)).clone();
-        let request = request::build(&self.config, &wanted);
-        let limit = self.config.max_wait + self.client.config().request_timeout;
+        // Partitions that are not asked for by then, because they have just moved here, say, must not wait as long.
+        let is_kept = self.config.max_wait > SHORT_WAIT && !self.keeping.contains(&broker);
+        let max_wait = if is_kept { self.config.max_wait } else { self.config.max_wait.min(SHORT_WAIT) };
+        let asked = if is_kept { &mut self.keeping } else { &mut self.busy };
+        asked.insert(broker.clone());
+        let link = self.links.entry((broker.clone(), is_kept));
+        let link = link.or_insert_with(|| self.client.own_link(&broker)).clone();
+        let request = request::build(&self.config, max_wait, &wanted);
+        let limit = max_wait + self.client.config().request_timeout;
         let asked = async move {
             match call_on::<FetchRequest>(&link, request, limit).await {
-                Ok(response) => Event::Answered { broker, answer: request::read(response, wanted) },
+                Ok(response) => Event::Answered { broker, is_kept, answer: request::read(response, wanted) },
                 Err(error) => {
                     sleep(PAUSE).await;
-                    Event::Failed { broker, wanted, error }
+                    Event::Failed { broker, is_kept, wanted, error }
                 }
             }
         };

@@ -30,6 +30,8 @@ pub struct Fetcher {
     pub(super) under_way: FuturesUnordered<BoxFuture<'static, Event>>,
     /// Brokers that have a request to answer, or want to be left alone.
     pub(super) busy: HashSet<Endpoint>,
+    /// Brokers that keep a request for long if there is nothing new. Whoever comes late asks beside it.
+    pub(super) keeping: HashSet<Endpoint>,
     /// Brokers whose last request was not answered: said once.
     pub(super) failing: HashSet<Endpoint>,
     pub(super) is_locating: bool,
@@ -37,8 +39,8 @@ pub struct Fetcher {
     pub(super) is_blind: bool,
     /// When it was last heard who leads what.
     pub(super) located_at: Instant,
-    /// Connections of our own: requests here wait for records.
-    pub(super) links: HashMap<Endpoint, Link>,
+    /// Connections of our own: requests here wait for records. By broker, and whether for those that are kept for long.
+    pub(super) links: HashMap<(Endpoint, bool), Link>,
     /// Whether there may be something to ask since the last look.
     pub(super) has_news: bool,
     /// Counts questions, so that late answers are known.
@@ -60,8 +62,10 @@ pub(super) struct Reading {
     pub(super) turn: u64,
     /// Asked in place of the leader.
     pub(super) replica: Option<(BrokerId, Instant)>,
-    /// It was said that it cannot be read.
-    pub(super) is_failing: bool,
+    /// It cannot be read since then.
+    pub(super) failing_since: Option<Instant>,
+    /// That was said.
+    pub(super) is_told: bool,
 }
 
 impl Fetcher {
@@ -75,6 +79,7 @@ impl Fetcher {
             open: None,
             under_way: FuturesUnordered::new(),
             busy: HashSet::new(),
+            keeping: HashSet::new(),
             failing: HashSet::new(),
             is_locating: false,
             is_blind: false,

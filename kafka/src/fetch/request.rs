@@ -46,7 +46,7 @@ pub(super) struct Answer {
 }
 
 /// Partitions are served in the order of `wanted` until `max_bytes` are reached.
-pub(super) fn build(config: &FetchConfig, wanted: &[Wanted]) -> AnyRequest {
+pub(super) fn build(config: &FetchConfig, max_wait: Duration, wanted: &[Wanted]) -> AnyRequest {
     let mut topics: Vec<FetchTopic> = Vec::new();
     for want in wanted {
         let partition = FetchPartition::default()
@@ -64,7 +64,7 @@ pub(super) fn build(config: &FetchConfig, wanted: &[Wanted]) -> AnyRequest {
     }
     let request = FetchRequest::default()
         .with_replica_id(WireBrokerId(-1))
-        .with_max_wait_ms(i32::try_from(config.max_wait.as_millis()).unwrap_or(i32::MAX))
+        .with_max_wait_ms(i32::try_from(max_wait.as_millis()).unwrap_or(i32::MAX))
         .with_min_bytes(config.min_bytes)
         .with_max_bytes(config.max_bytes.min(LARGEST_ANSWER))
         .with_isolation_level(match config.isolation {

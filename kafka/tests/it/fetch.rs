@@ -349,3 +349,19 @@ async fn quiet_partition_does_not_keep_a_busy_one_waiting() {
     };
     assert!(requests.len() > 10 && requests.iter().all(busy), "a broker waits for whatever it is asked");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_late_does_not_wait_for_a_request_that_is_kept() {
+    let moved = ResponseError::NotLeaderOrFollower;
+    let logs = Logs { empty: Some(0), keeps: true, leaders: Mutex::new([1, 1]), ..Logs::new() };
+    let logs = Arc::new(logs.refusing(1, moved, 1));
+    let mut fetcher =
+        fetcher(&logs.script(), FetchConfig { max_wait: Duration::from_secs(10), ..earliest() });
+    fetcher.assign(partition(0), Some(BEGINNING));
+    fetcher.assign(partition(1), Some(BEGINNING));
+    let began = Instant::now();
+    assert_eq!(take(&mut fetcher, 2).await.unwrap(), [(1, BEGINNING), (1, BEGINNING + 1)]);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    let waits: Vec<i32> = logs.fetched.lock().unwrap().iter().map(|request| request.max_wait_ms).collect();
+    assert!(waits.starts_with(&[10_000, 10_000, 500]), "{waits:?}");
+}

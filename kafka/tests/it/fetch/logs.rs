@@ -46,6 +46,8 @@ pub(super) struct Logs {
     pub(super) stale: Mutex<Option<&'static str>>,
     /// Partition without records.
     pub(super) empty: Option<i32>,
+    /// A request for nothing but that one is kept for ever.
+    pub(super) keeps: bool,
     /// How often nobody knows where a log begins.
     pub(super) vague: Mutex<usize>,
     pub(super) list_offsets: Mutex<Vec<ListOffsetsRequest>>,
@@ -91,6 +93,10 @@ impl Logs {
                     return Reply::HangUp;
                 }
                 self.fetched.lock().unwrap().push(request.clone());
+                let mut wanted = request.topics.iter().flat_map(|topic| &topic.partitions);
+                if self.keeps && wanted.all(|wanted| self.empty == Some(wanted.partition)) {
+                    return Reply::Silence;
+                }
                 Reply::Answer(ResponseKind::Fetch(self.fetch(asked, request)))
             }
             _ => Reply::Usual,
