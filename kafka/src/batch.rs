@@ -13,7 +13,6 @@ use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
 use ruzstd::decoding::StreamingDecoder;
 use ruzstd::encoding::CompressionLevel;
 
-use crate::error::Error;
 use crate::records::NewRecord;
 
 /// Where the header's fields stand, as far as they are not constant.
@@ -138,6 +137,9 @@ impl Sequence {
     const NONE: Self = Self { producer_id: -1, producer_epoch: -1, first: -1 };
 }
 
+/// A batch may not be larger: its length has 32 bits.
+pub(crate) const LARGEST: usize = 1 << 30;
+
 /// A batch that is being filled.
 #[derive(Debug)]
 pub(crate) struct BatchBuilder {
@@ -165,7 +167,7 @@ impl BatchBuilder {
         self.count
     }
 
-    /// Records are at most 2 GiB, which nobody can send.
+    /// The batch stays below [`LARGEST`].
     #[inline]
     pub(crate) fn append(&mut self, record: &RecordToSend<'_>, timestamp: i64) {
         if self.count == 0 {
@@ -212,8 +214,8 @@ pub(crate) struct ClosedBatch {
 }
 
 impl ClosedBatch {
-    /// The batch as it is sent.
-    pub(crate) fn seal(self, compression: Compression, sequence: Option<Sequence>) -> io::Result<Bytes> {
+    /// The batch as it is sent. Records that a codec fails on are sent as they are.
+    pub(crate) fn seal(self, compression: Compression, sequence: Option<Sequence>) -> Bytes {
         let Self { bytes: mut batch, count, base_timestamp, max_timestamp } = self;
         let mut code = compression.code();
         if compression != Compression::None {
@@ -232,7 +234,7 @@ impl ClosedBatch {
                 }
             }
         }
-        let length = i32::try_from(batch.len() - PREFIX).map_err(io::Error::other)?;
+        let length = (batch.len() - PREFIX) as i32;
         put(&mut batch, BATCH_LENGTH, length.to_be_bytes());
         put(&mut batch, LEADER_EPOCH, (-1i32).to_be_bytes());
         put(&mut batch, MAGIC, [2]);
@@ -242,7 +244,7 @@ impl ClosedBatch {
         put(&mut batch, MAX_TIMESTAMP, max_timestamp.to_be_bytes());
         put(&mut batch, RECORD_COUNT, count.to_be_bytes());
         number(&mut batch, sequence);
-        Ok(batch.into())
+        batch.into()
     }
 }
 
@@ -264,7 +266,7 @@ fn number(batch: &mut [u8], sequence: Option<Sequence>) {
 }
 
 /// A few records as one batch, not compressed.
-pub(crate) fn encode(records: &[NewRecord]) -> Result<Bytes, Error> {
+pub(crate) fn encode(records: &[NewRecord]) -> Bytes {
     let mut builder = BatchBuilder::new(Vec::new());
     for record in records {
         let headers: Vec<_> =
@@ -277,7 +279,7 @@ pub(crate) fn encode(records: &[NewRecord]) -> Result<Bytes, Error> {
         };
         builder.append(&to_send, record.timestamp);
     }
-    builder.close().seal(Compression::None, None).map_err(|error| Error::Records(error.into()))
+    builder.close().seal(Compression::None, None)
 }
 
 fn put<const N: usize>(batch: &mut [u8], at: usize, field: [u8; N]) {
@@ -340,7 +342,7 @@ mod tests {
             headers: vec![("h".to_owned(), Some(Bytes::from("x"))), ("null".to_owned(), None)],
         };
         let new = [new(5, Some("a"), Some("1")), new(7, None, None), new(3, Some("b"), Some(""))];
-        let mut batch = encode(&new).unwrap();
+        let mut batch = encode(&new);
         let decoded = RecordBatchDecoder::decode(&mut batch).unwrap().records;
         assert!(batch.is_empty());
         assert_eq!(decoded.len(), new.len());
@@ -368,7 +370,7 @@ mod tests {
             builder.append(&record, 2);
             let plain = builder.len();
             let sequence = Sequence { producer_id: 5, producer_epoch: 1, first: 9 };
-            let batch = builder.close().seal(compression, Some(sequence)).unwrap();
+            let batch = builder.close().seal(compression, Some(sequence));
             assert!(compression == Compression::None || batch.len() < plain / 2, "{compression:?}");
             let mut set = RecordSet::new(batch, 0, true, Vec::new());
             for (offset, timestamp) in [(0, 1), (1, 2)] {

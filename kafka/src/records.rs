@@ -103,7 +103,7 @@ impl Client {
         records: &[NewRecord],
         acks: Acks,
     ) -> Result<i64, Error> {
-        let batch = encode(records)?;
+        let batch = encode(records);
         let data = PartitionProduceData::default().with_index(partition.partition).with_records(Some(batch));
         let topic = TopicProduceData::default()
             .with_name(TopicName(text(&partition.topic)))

@@ -11,7 +11,6 @@ mod queue;
 mod request;
 mod sender;
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,8 +103,6 @@ pub enum ProduceError {
     TooLarge { size: usize, limit: usize },
     #[error("there is no partition {0}")]
     NoPartition(i32),
-    #[error("records cannot be compressed")]
-    Compression(#[source] Arc<io::Error>),
     #[error("no id for an idempotent producer")]
     ProducerId(#[source] Arc<Error>),
 }

@@ -8,7 +8,7 @@ use tokio::sync::futures::Notified;
 use super::queue::{Appended, Queue};
 use super::sender::Sender;
 use super::{Deliveries, ProduceError, ProducerConfig};
-use crate::batch::RecordToSend;
+use crate::batch::{LARGEST, RecordToSend};
 use crate::client::Client;
 
 /// Writes records to any topic; what became of them is told to its [`Deliveries`]. Used within a tokio runtime.
@@ -37,6 +37,11 @@ impl Shared {
 impl Producer {
     /// Asks nobody anything before the first record.
     pub fn new(client: Client, config: ProducerConfig, deliveries: Arc<dyn Deliveries>) -> Self {
+        let config = ProducerConfig {
+            batch_size: config.batch_size.min(LARGEST),
+            max_request_size: config.max_request_size.min(LARGEST),
+            ..config
+        };
         let shared =
             Arc::new(Shared { config, queue: Mutex::default(), news: Notify::new(), room: Notify::new() });
         tokio::spawn(Sender::new(shared.clone(), client, deliveries).run());

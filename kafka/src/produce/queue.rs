@@ -11,7 +11,7 @@ use rand::Rng;
 use tokio::time::Instant;
 
 use super::{ProduceError, ProducerConfig, Run, partitioner};
-use crate::batch::{BatchBuilder, ClosedBatch, HEADER, RecordToSend, Sequence};
+use crate::batch::{BatchBuilder, ClosedBatch, Compression, HEADER, RecordToSend, Sequence, renumber};
 use crate::endpoint::{Endpoint, TopicPartition};
 use crate::error::ApiRefusal;
 
@@ -59,6 +59,8 @@ struct TopicQueue {
     sticky: Option<usize>,
     /// Somebody waits for its partitions to be known.
     is_wanted: bool,
+    /// It was asked about, ever.
+    is_asked: bool,
     /// Nobody may write to it: told to whoever tries next, who makes it be asked again.
     refusal: Option<ApiRefusal>,
 }
@@ -106,7 +108,7 @@ pub(super) enum Body {
         bytes: Bytes,
         sequence: Option<Sequence>,
     },
-    /// Being made, or lost in that.
+    /// Being made.
     Taken,
 }
 
@@ -141,6 +143,8 @@ pub(super) struct Due {
     pub(super) requests: BTreeMap<Endpoint, Vec<Flight>>,
     /// Whether somebody's leader or partitions are not known.
     pub(super) has_lost: bool,
+    /// Whether nobody was ever asked about a topic that is wanted.
+    pub(super) has_new: bool,
     /// When there is more to do, if nothing happens until then.
     pub(super) next: Option<Instant>,
 }
@@ -191,7 +195,7 @@ impl Queue {
             (None, None) => {
                 let place = queue.sticky();
                 if queue.partitions[place].is_full(batch_size, size) {
-                    queue.partitions[place].close();
+                    queue.partitions[place].close(config);
                     has_news = true;
                     queue.sticky = None;
                 }
@@ -200,7 +204,7 @@ impl Queue {
         };
         let partition = &mut queue.partitions[place];
         if partition.is_full(batch_size, size) {
-            partition.close();
+            partition.close(config);
             has_news = true;
         }
         let timestamp = record.timestamp.unwrap_or_else(now_ms);
@@ -250,7 +254,9 @@ impl Queue {
         busy: &HashSet<Endpoint>,
         may_go: bool,
     ) -> Due {
-        let mut due = Due { has_lost: self.topics.iter().any(|topic| topic.is_wanted), ..Due::default() };
+        let has_new = self.topics.iter().any(|topic| topic.is_wanted && !topic.is_asked);
+        let mut due =
+            Due { has_new, has_lost: self.topics.iter().any(|topic| topic.is_wanted), ..Due::default() };
         let mut first_left: Option<Key> = None;
         let mut full: HashSet<Endpoint> = HashSet::new();
         let in_turn: Vec<Key> =
@@ -364,13 +370,14 @@ impl Queue {
     }
 
     /// The topics that somebody writes to, and whether one of them may have to be made first.
-    pub(super) fn topics(&self, now: Instant) -> (Vec<Arc<str>>, bool) {
+    pub(super) fn topics(&mut self, now: Instant) -> (Vec<Arc<str>>, bool) {
         let is_used = |topic: &&TopicQueue| {
             topic.is_wanted
                 || topic.touched + IDLE > now
                 || topic.partitions.iter().any(PartitionQueue::has_batches)
         };
         let names = self.topics.iter().filter(is_used).map(|topic| topic.name.clone()).collect();
+        self.topics.iter_mut().for_each(|topic| topic.is_asked |= topic.is_wanted);
         (names, self.topics.iter().any(|topic| topic.is_wanted))
     }
 
@@ -485,6 +492,7 @@ impl Queue {
                     touched: Instant::now(),
                     sticky: None,
                     is_wanted: false,
+                    is_asked: false,
                     refusal: None,
                 };
                 self.topics.push(queue);
@@ -523,8 +531,14 @@ impl PartitionQueue {
         self.open.as_ref().is_some_and(|open| open.builder.len() + more > batch_size)
     }
 
-    fn close(&mut self) {
-        self.closed.extend(self.open.take().map(Open::close));
+    /// What makes a batch ready is done here if it is little: whoever fills batches has time when the sender has none.
+    fn close(&mut self, config: &ProducerConfig) {
+        self.closed.extend(self.open.take().map(Open::close).map(|mut batch| {
+            if config.compression == Compression::None && !config.is_idempotent {
+                batch.seal(Compression::None);
+            }
+            batch
+        }));
     }
 
     fn pop(&mut self) -> Option<Batch> {
@@ -566,6 +580,20 @@ impl Open {
 }
 
 impl Batch {
+    /// Makes of it what is sent: compressed, numbered, with its checksum.
+    pub(super) fn seal(&mut self, compression: Compression) {
+        let wanted = self.sequence;
+        self.body = match std::mem::replace(&mut self.body, Body::Taken) {
+            Body::Closed(closed) => {
+                Body::Sealed { bytes: closed.seal(compression, wanted), sequence: wanted }
+            }
+            Body::Sealed { bytes, sequence } if sequence != wanted => {
+                Body::Sealed { bytes: renumber(bytes, wanted), sequence: wanted }
+            }
+            as_wanted => as_wanted,
+        };
+    }
+
     /// Two batches with what is in this one; `None` if it holds one record, or not what we wrote.
     pub(super) fn split(&self) -> Option<[Self; 2]> {
         let Body::Sealed { bytes, .. } = &self.body else { return None };

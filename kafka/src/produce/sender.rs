@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::pending;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use super::queue::{Body, Due, Flight};
 use super::request::{self, Answer, Verdict};
 use super::{Deliveries, ProduceError, ProducerConfig, Stored};
 use crate::admin::verdict;
-use crate::batch::{Compression, Sequence, renumber};
+use crate::batch::{Compression, Sequence};
 use crate::client::{Client, call_on};
 use crate::endpoint::Endpoint;
 use crate::error::{ApiRefusal, Error};
@@ -48,6 +47,8 @@ pub(super) struct Sender {
     /// Connections of our own: requests here wait for replicas.
     links: HashMap<Endpoint, Link>,
     is_locating: bool,
+    /// Who leads what was asked a moment ago.
+    is_resting: bool,
     located_at: Option<Instant>,
     /// What nobody could help so far, and when that was said.
     failing: HashMap<String, Instant>,
@@ -72,12 +73,6 @@ enum Event {
         flights: Vec<Flight>,
         answer: Result<Answer, Error>,
     },
-    /// Batches that could not even be made.
-    Unsendable {
-        broker: Endpoint,
-        flights: Vec<Flight>,
-        error: ProduceError,
-    },
     /// A broker may be asked again.
     Rested(Endpoint),
     /// Who leads what.
@@ -100,6 +95,7 @@ impl Sender {
             in_flight: 0,
             links: HashMap::new(),
             is_locating: false,
+            is_resting: false,
             located_at: None,
             failing: HashMap::new(),
             id,
@@ -146,9 +142,10 @@ impl Sender {
             }
         }
         let may_go = matches!(self.id, Id::Anonymous | Id::Known(..));
-        let Due { requests, has_lost, next } = self.shared.queue().take_due(config, now, &self.busy, may_go);
+        let Due { requests, has_lost, has_new, next } =
+            self.shared.queue().take_due(config, now, &self.busy, may_go);
         let is_old = self.located_at.is_some_and(|at| at.elapsed() >= config.metadata_max_age);
-        if !self.is_locating && (has_lost || is_old) {
+        if !self.is_locating && (has_new || !self.is_resting && (has_lost || is_old)) {
             if is_old && !self.failing.contains_key(METADATA) {
                 // Whoever answers may be wrong for ever, if he alone is asked.
                 self.client.try_another_broker();
@@ -175,10 +172,7 @@ impl Sender {
         let (acks, compression) = (self.shared.config.acks, self.shared.config.compression);
         let timeout = self.client.config().request_timeout;
         let asked = async move {
-            let flights = match seal(flights, compression).await {
-                Ok(flights) => flights,
-                Err((flights, error)) => return Event::Unsendable { broker, flights, error },
-            };
+            let flights = seal(flights, compression).await;
             let batches = flights.iter().filter_map(|flight| match &flight.batch.body {
                 Body::Sealed { bytes, .. } => Some((&*flight.topic, flight.key.1 as i32, bytes.clone())),
                 Body::Closed(_) | Body::Taken => None,
@@ -229,16 +223,9 @@ impl Sender {
     fn take_in(&mut self, event: Event) {
         match event {
             Event::Answered { broker, flights, answer } => self.take_answer(broker, flights, answer),
-            Event::Unsendable { broker, flights, error } => {
-                self.busy.remove(&broker);
-                self.in_flight -= 1;
-                for flight in flights {
-                    self.fail(flight, &error);
-                }
-            }
             Event::Rested(broker) => drop(self.busy.remove(&broker)),
             Event::Located(found) => self.take_leaders(found),
-            Event::MayLocate => self.is_locating = false,
+            Event::MayLocate => self.is_resting = false,
             Event::Identified(Ok((id, epoch))) => {
                 self.heals(|| ID.to_owned());
                 self.id = Id::Known(id, epoch);
@@ -390,7 +377,8 @@ impl Sender {
     }
 
     fn take_leaders(&mut self, found: Result<MetadataResponse, Error>) {
-        // Never without a pause, whatever was heard: it may be the same the next time.
+        // Of what was asked, never without a pause, whatever was heard: it may be the same the next time.
+        (self.is_locating, self.is_resting) = (false, true);
         self.under_way.push(sleep(PAUSE).map(|()| Event::MayLocate).boxed());
         let metadata = match found {
             Ok(metadata) => metadata,
@@ -475,40 +463,21 @@ impl Sender {
 }
 
 /// Makes of every batch what is sent: compressed, numbered, with its checksum.
-async fn seal(
-    mut flights: Vec<Flight>,
-    compression: Compression,
-) -> Result<Vec<Flight>, (Vec<Flight>, ProduceError)> {
+async fn seal(mut flights: Vec<Flight>, compression: Compression) -> Vec<Flight> {
     let is_heavy = compression != Compression::None
         && flights.iter().any(|flight| matches!(flight.batch.body, Body::Closed(_)));
     let work = move || {
-        let result = flights.iter_mut().try_for_each(|flight| seal_one(flight, compression));
-        (flights, result)
+        flights.iter_mut().for_each(|flight| flight.batch.seal(compression));
+        flights
     };
-    let (flights, result) = match is_heavy {
+    match is_heavy {
         false => work(),
-        // Only a runtime that ends cancels it.
+        // Only a runtime that ends cancels it, and no codec's panic gets here.
         true => match tokio::task::spawn_blocking(work).await {
             Ok(done) => done,
-            Err(_) => std::future::pending().await,
+            Err(_) => pending().await,
         },
-    };
-    match result {
-        Ok(()) => Ok(flights),
-        Err(error) => Err((flights, ProduceError::Compression(Arc::new(error)))),
     }
-}
-
-fn seal_one(flight: &mut Flight, compression: Compression) -> io::Result<()> {
-    let wanted = flight.batch.sequence;
-    flight.batch.body = match std::mem::replace(&mut flight.batch.body, Body::Taken) {
-        Body::Closed(closed) => Body::Sealed { bytes: closed.seal(compression, wanted)?, sequence: wanted },
-        Body::Sealed { bytes, sequence } if sequence != wanted => {
-            Body::Sealed { bytes: renumber(bytes, wanted), sequence: wanted }
-        }
-        as_wanted => as_wanted,
-    };
-    Ok(())
 }
 
 fn refusal(flight: &Flight, code: ResponseError, message: Option<String>) -> ApiRefusal {
