@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub(super) news: Notify,
     /// There may be room, or a topic's partitions are known.
     pub(super) room: Notify,
+    /// What is on its way is of no use any more.
+    pub(super) discarded: Notify,
 }
 
 impl Shared {
@@ -42,8 +44,13 @@ impl Producer {
             max_request_size: config.max_request_size.min(LARGEST),
             ..config
         };
-        let shared =
-            Arc::new(Shared { config, queue: Mutex::default(), news: Notify::new(), room: Notify::new() });
+        let shared = Arc::new(Shared {
+            config,
+            queue: Mutex::default(),
+            news: Notify::new(),
+            room: Notify::new(),
+            discarded: Notify::new(),
+        });
         tokio::spawn(Sender::new(shared.clone(), client, deliveries).run());
         Self { shared }
     }
@@ -79,9 +86,11 @@ impl Producer {
 }
 
 impl Producer {
-    /// Forgets what was not sent, and does not send again what was. Only of what is on its way something may be told yet.
+    /// Forgets what was not sent, and does not wait for what was, nor sends it again. Nothing more is told of any of it, but
+    /// for what has just been answered.
     pub fn discard(&self) {
         self.shared.queue().discard();
+        self.shared.discarded.notify_waiters();
         self.shared.room.notify_waiters();
     }
 }

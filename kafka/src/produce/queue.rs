@@ -94,7 +94,7 @@ pub(super) struct Batch {
     /// How much of the memory it takes, whatever it is compressed to.
     size: usize,
     began: Instant,
-    era: u32,
+    pub(super) era: u32,
     /// How often it was sent.
     pub(super) attempts: u32,
     pub(super) sequence: Option<Sequence>,
@@ -187,7 +187,7 @@ impl Queue {
             self.is_pressed = true;
             return Ok(Appended::NotYet);
         }
-        let mut has_news = false;
+        let (mut has_news, mut was_full) = (false, false);
         let batch_size = config.batch_size.min(queue.batch_limit);
         let place = match (record.partition, record.key) {
             (Some(partition), _) => partition as usize,
@@ -196,7 +196,7 @@ impl Queue {
                 let place = queue.sticky();
                 if queue.partitions[place].is_full(batch_size, size) {
                     queue.partitions[place].close(config);
-                    has_news = true;
+                    (has_news, was_full) = (true, true);
                     queue.sticky = None;
                 }
                 queue.sticky()
@@ -205,7 +205,7 @@ impl Queue {
         let partition = &mut queue.partitions[place];
         if partition.is_full(batch_size, size) {
             partition.close(config);
-            has_news = true;
+            (has_news, was_full) = (true, true);
         }
         let timestamp = record.timestamp.unwrap_or_else(now_ms);
         let before = match &partition.open {
@@ -218,7 +218,9 @@ impl Queue {
         let (spare, touched, era) = (&mut self.spare, &mut queue.touched, self.era);
         let open = partition.open.get_or_insert_with(|| {
             *touched = Instant::now();
-            Open::new(spare.pop().unwrap_or_default(), *touched, era)
+            // Whoever has just filled a batch is about to fill another; one with little in it needs no such room.
+            let spare = if was_full { spare.pop() } else { None };
+            Open::new(spare.unwrap_or_default(), *touched, era)
         });
         open.append(record, timestamp, mark);
         self.used += open.builder.len() - before;
@@ -311,8 +313,9 @@ impl Queue {
         due
     }
 
-    /// What is known of a topic: the leaders of its partitions, in their order.
-    pub(super) fn learn(&mut self, topic: &str, leaders: Vec<Option<Endpoint>>) {
+    /// What is known of a topic: the leaders of its partitions, in their order. Returns a partition that has something to
+    /// send, and nobody to send it to.
+    pub(super) fn learn(&mut self, topic: &str, leaders: Vec<Option<Endpoint>>) -> Option<usize> {
         let at = self.topic(topic);
         let queue = &mut self.topics[at];
         (queue.refusal, queue.is_wanted) = (None, false);
@@ -325,6 +328,12 @@ impl Queue {
         for (partition, leader) in queue.partitions.iter_mut().zip(leaders) {
             partition.leader = leader;
         }
+        queue.partitions.iter().position(|partition| partition.leader.is_none() && partition.has_batches())
+    }
+
+    /// What was taken out before this has changed is not to be sent.
+    pub(super) fn era(&self) -> u32 {
+        self.era
     }
 
     /// Nobody knows a topic yet. Whoever still wants it says so again.
@@ -378,7 +387,9 @@ impl Queue {
         };
         let names = self.topics.iter().filter(is_used).map(|topic| topic.name.clone()).collect();
         self.topics.iter_mut().for_each(|topic| topic.is_asked |= topic.is_wanted);
-        (names, self.topics.iter().any(|topic| topic.is_wanted))
+        let is_missed =
+            |topic: &TopicQueue| topic.partitions.iter().any(|p| p.leader.is_none() && p.has_batches());
+        (names, self.topics.iter().any(|topic| topic.is_wanted || is_missed(topic)))
     }
 
     /// Who leads a partition has to be found out again.
@@ -393,9 +404,13 @@ impl Queue {
         if let Body::Sealed { bytes, .. } = batch.body
             && self.spare.len() < SPARES
             && bytes.is_unique()
-            && bytes.len() <= 2 * batch_size
+            && bytes.len() > batch_size / 2
         {
+            // One that was full: it will be again.
             self.spare.push(bytes.into());
+        }
+        if self.used == 0 {
+            self.spare.clear();
         }
     }
 

@@ -21,7 +21,7 @@ use crate::admin::verdict;
 use crate::batch::{Compression, Sequence};
 use crate::client::{Client, call_on};
 use crate::endpoint::Endpoint;
-use crate::error::{ApiRefusal, Error};
+use crate::error::{ApiRefusal, Error, WireError};
 use crate::link::Link;
 use crate::route::{self, Route};
 
@@ -169,7 +169,8 @@ impl Sender {
         self.busy.insert(broker.clone());
         self.in_flight += 1;
         let link = self.links.entry(broker.clone()).or_insert_with(|| self.client.own_link(&broker)).clone();
-        let (acks, compression) = (self.shared.config.acks, self.shared.config.compression);
+        let shared = self.shared.clone();
+        let (acks, compression) = (shared.config.acks, shared.config.compression);
         let timeout = self.client.config().request_timeout;
         let asked = async move {
             let flights = seal(flights, compression).await;
@@ -178,7 +179,17 @@ impl Sender {
                 Body::Closed(_) | Body::Taken => None,
             });
             let request = request::build(acks, timeout, batches.collect());
-            let answer = call_on::<ProduceRequest>(&link, request, timeout).await.map(request::read);
+            let discarded = shared.discarded.notified();
+            let is_discarded = flights.iter().any(|flight| flight.batch.era != shared.queue().era());
+            let answer = tokio::select! {
+                biased;
+                // Whatever was not sent by now, because a connection has to be opened first, say, never is.
+                () = async { if !is_discarded { discarded.await } } => {
+                    let source = WireError::Closed;
+                    Err(Error::Wire { broker: broker.clone(), api: ApiKey::Produce, source })
+                }
+                answer = call_on::<ProduceRequest>(&link, request, timeout) => answer.map(request::read),
+            };
             Event::Answered { broker, flights, answer }
         };
         self.under_way.push(asked.boxed());
@@ -310,7 +321,12 @@ impl Sender {
     }
 
     fn refused(&mut self, flight: Flight, refusal: ApiRefusal) {
-        self.shared.queue().take_back_sequence(&flight);
+        if flight.batch.attempts == 0 {
+            self.shared.queue().take_back_sequence(&flight);
+        } else if self.shared.config.is_idempotent {
+            // Whether an earlier attempt was written is not known, and so its numbers cannot be given again.
+            self.id = Id::Unknown;
+        }
         self.fail(flight, &ProduceError::Refused(refusal));
     }
 
@@ -328,6 +344,9 @@ impl Sender {
             queue.forget_leader(flight.key);
         }
         queue.put_back(flight, Instant::now() + pause);
+        drop(queue);
+        // It may have been discarded meanwhile.
+        self.shared.room.notify_waiters();
     }
 
     fn acknowledge(&mut self, flight: Flight, base_offset: Option<i64>) {
@@ -418,7 +437,18 @@ impl Sender {
                             *leader = brokers.get(&partition.leader_id).cloned();
                         }
                     }
-                    self.shared.queue().learn(&name, leaders);
+                    let stuck = self.shared.queue().learn(&name, leaders);
+                    if let Some(partition) = stuck {
+                        let subject = format!("{name}-{partition}");
+                        let code = ResponseError::LeaderNotAvailable;
+                        let refusal = ApiRefusal {
+                            api: ApiKey::Metadata,
+                            subject: subject.clone(),
+                            code,
+                            message: None,
+                        };
+                        self.ails(subject, &refusal);
+                    }
                 }
             }
         }

@@ -86,7 +86,9 @@ impl Writer {
 
     /// Gives up what is not written yet. Does not block.
     pub(crate) fn discard(&self) {
-        self.acks.awaited().clear();
+        // Nobody announces and queues a record in between.
+        let mut awaited = self.acks.awaited();
+        awaited.clear();
         self.producer.discard();
     }
 }

@@ -235,15 +235,15 @@ impl SourceRunner {
                 // However long there is no room, what was sent before goes on.
                 None => {
                     self.outbox.failure().map_or(Ok(()), |error| Err(not_delivered(error)))?;
-                    self.acknowledge().await;
+                    self.count();
                     self.commit().await;
                 }
             }
         }
     }
 
-    /// Brings numbers up to date and tells the task what was stored, if it wants to know.
-    async fn acknowledge(&mut self) {
+    /// Brings numbers up to date.
+    fn count(&mut self) {
         let acked = self.outbox.acked();
         if acked > self.progress.acked {
             self.metrics.given.add(acked - self.progress.acked);
@@ -253,6 +253,11 @@ impl SourceRunner {
         self.metrics.errors.skipped.fetch_add(skipped, Ordering::Relaxed);
         let in_flight = self.outbox.in_flight() as i64;
         self.metrics.add_active(in_flight - self.metrics.active.load(Ordering::Relaxed));
+    }
+
+    /// Brings numbers up to date and tells the task what was stored, if it wants to know.
+    async fn acknowledge(&mut self) {
+        self.count();
         if !self.progress.wants_commit_record {
             return;
         }
