@@ -1,7 +1,9 @@
-//! New records -> one batch of message format 2, as it stands in the log. What reads them is `fetch/record_set.rs`.
+//! Records -> one batch of message format 2, as it stands in the log. What reads them is `fetch/record_set.rs`.
 //!
 //! Records are encoded as they come, behind the room that is left for the header. Source: KIP-98, `DefaultRecordBatch`
 //! and `DefaultRecord` of Kafka.
+
+pub(crate) mod layout;
 
 use std::io::{self, Read, Write};
 use std::panic::catch_unwind;
@@ -13,26 +15,7 @@ use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
 use ruzstd::decoding::StreamingDecoder;
 use ruzstd::encoding::CompressionLevel;
 
-use crate::records::NewRecord;
-
-/// Where the header's fields stand, as far as they are not constant.
-const BATCH_LENGTH: usize = 8;
-const LEADER_EPOCH: usize = 12;
-const MAGIC: usize = 16;
-const CHECKSUM: usize = 17;
-const ATTRIBUTES: usize = 21;
-const LAST_OFFSET_DELTA: usize = 23;
-const BASE_TIMESTAMP: usize = 27;
-const MAX_TIMESTAMP: usize = 35;
-const PRODUCER_ID: usize = 43;
-const PRODUCER_EPOCH: usize = 51;
-const SEQUENCE: usize = 53;
-const RECORD_COUNT: usize = 57;
-/// Length of the header.
-pub(crate) const HEADER: usize = 61;
-
-/// What the length of a batch does not count: the offset and itself.
-const PREFIX: usize = 12;
+use self::layout::*;
 
 /// The most that a record adds to its key, value and headers: lengths and differences, each a variable-length number.
 const RECORD_OVERHEAD: usize = 36;
@@ -154,7 +137,7 @@ impl BatchBuilder {
     /// `spare`: memory to be used again.
     pub(crate) fn new(mut spare: Vec<u8>) -> Self {
         spare.clear();
-        spare.resize(HEADER, 0);
+        spare.resize(RECORDS, 0);
         Self { bytes: spare, count: 0, base_timestamp: 0, max_timestamp: i64::MIN }
     }
 
@@ -221,8 +204,8 @@ impl ClosedBatch {
         if compression != Compression::None {
             let compressed = || {
                 let mut compressed = Vec::with_capacity(batch.len() / 2);
-                compressed.extend_from_slice(&batch[..HEADER]);
-                compression.compress(&batch[HEADER..], &mut compressed).map(|()| compressed)
+                compressed.extend_from_slice(&batch[..RECORDS]);
+                compression.compress(&batch[RECORDS..], &mut compressed).map(|()| compressed)
             };
             // Whatever a codec does, the records are still here.
             let compressed = catch_unwind(compressed);
@@ -263,23 +246,6 @@ fn number(batch: &mut [u8], sequence: Option<Sequence>) {
     put(batch, SEQUENCE, first.to_be_bytes());
     let checksum = crc32c::crc32c(&batch[ATTRIBUTES..]);
     put(batch, CHECKSUM, checksum.to_be_bytes());
-}
-
-/// A few records as one batch, not compressed.
-pub(crate) fn encode(records: &[NewRecord]) -> Bytes {
-    let mut builder = BatchBuilder::new(Vec::new());
-    for record in records {
-        let headers: Vec<_> =
-            record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
-        let to_send = RecordToSend {
-            key: record.key.as_deref(),
-            value: record.value.as_deref(),
-            headers: &headers,
-            ..RecordToSend::default()
-        };
-        builder.append(&to_send, record.timestamp);
-    }
-    builder.close().seal(Compression::None, None)
 }
 
 fn put<const N: usize>(batch: &mut [u8], at: usize, field: [u8; N]) {
@@ -334,23 +300,23 @@ mod tests {
     use crate::fetch::RecordSet;
 
     #[test]
-    fn records_are_in_one_batch() {
-        let new = |timestamp, key: Option<&'static str>, value: Option<&'static str>| NewRecord {
-            timestamp,
-            key: key.map(Bytes::from),
-            value: value.map(Bytes::from),
-            headers: vec![("h".to_owned(), Some(Bytes::from("x"))), ("null".to_owned(), None)],
-        };
-        let new = [new(5, Some("a"), Some("1")), new(7, None, None), new(3, Some("b"), Some(""))];
-        let mut batch = encode(&new);
+    fn others_read_what_is_written() {
+        let headers = [("h", Some(b"x".as_slice())), ("null", None)];
+        let new =
+            [(5, Some(&b"a"[..]), Some(&b"1"[..])), (7, None, None), (3, Some(&b"b"[..]), Some(&b""[..]))];
+        let mut builder = BatchBuilder::new(Vec::new());
+        for (timestamp, key, value) in new {
+            builder.append(&RecordToSend { key, value, headers: &headers, ..Default::default() }, timestamp);
+        }
+        let mut batch = builder.close().seal(Compression::None, None);
         let decoded = RecordBatchDecoder::decode(&mut batch).unwrap().records;
         assert!(batch.is_empty());
         assert_eq!(decoded.len(), new.len());
-        for ((offset, record), new) in (0..).zip(decoded).zip(new) {
-            assert_eq!(record.offset, offset);
-            assert_eq!((record.timestamp, record.key, record.value), (new.timestamp, new.key, new.value));
-            let headers: Vec<_> = record.headers.into_iter().map(|(k, v)| (k.to_string(), v)).collect();
-            assert_eq!(headers, new.headers);
+        for ((offset, record), (timestamp, key, value)) in (0..).zip(decoded).zip(new) {
+            assert_eq!((record.offset, record.timestamp), (offset, timestamp));
+            assert_eq!((record.key.as_deref(), record.value.as_deref()), (key, value));
+            let read = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
+            assert!(read.eq(headers));
         }
     }
 

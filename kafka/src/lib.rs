@@ -56,6 +56,6 @@ pub use crate::error::{ApiRefusal, Error, TheirVersions, UnsupportedApi, WireErr
 pub use crate::fetch::{FetchConfig, FetchError, Fetcher, Isolation, OffsetReset, RecordSet, RecordsError};
 pub use crate::login_error::{LoginError, Stage};
 pub use crate::produce::{Deliveries, ProduceError, Producer, ProducerConfig, Run, Stored};
-pub use crate::records::{Acks, NewRecord, Record, TimestampType};
+pub use crate::records::{Acks, Record, TimestampType};
 pub use crate::sasl::{Sasl, Security};
 pub use crate::tls::{HostnameCheck, Identity, Tls, TlsSetupError, Trust};

@@ -1,15 +1,13 @@
-//! A small producer and a small consumer, for checks and for people who want to see records: one partition, one request
-//! at a time, no transactions, no idempotence.
+//! Records as they are read, and a small consumer for checks and for people who want to see records: one partition, one
+//! request at a time.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::{ApiKey, FetchRequest, ProduceRequest, TopicName};
+use kafka_protocol::messages::{ApiKey, FetchRequest, TopicName};
 
-use crate::admin::{left_out, text, verdict};
-use crate::batch::encode;
+use crate::admin::{text, verdict};
 use crate::client::{Client, call_on};
 use crate::endpoint::TopicPartition;
 use crate::error::Error;
@@ -40,16 +38,6 @@ pub enum TimestampType {
     CreateTime,
     /// The broker.
     LogAppendTime,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewRecord {
-    /// Milliseconds since 1970.
-    pub timestamp: i64,
-    pub key: Option<Bytes>,
-    pub value: Option<Bytes>,
-    /// Names must differ.
-    pub headers: Vec<(String, Option<Bytes>)>,
 }
 
 /// Who must have a record before it counts as written.
@@ -93,43 +81,6 @@ impl Client {
             records.push(record);
         }
         Ok(records)
-    }
-
-    /// Writes records as one batch, and returns the offset of the first. If the answer is lost on the way, they are
-    /// written twice.
-    pub async fn produce(
-        &self,
-        partition: &TopicPartition,
-        records: &[NewRecord],
-        acks: Acks,
-    ) -> Result<i64, Error> {
-        let batch = encode(records);
-        let data = PartitionProduceData::default().with_index(partition.partition).with_records(Some(batch));
-        let topic = TopicProduceData::default()
-            .with_name(TopicName(text(&partition.topic)))
-            .with_partition_data(vec![data]);
-        let request = ProduceRequest::default()
-            .with_acks(acks.code())
-            .with_timeout_ms(self.timeout_ms())
-            .with_topic_data(vec![topic]);
-        self.send_at_most(
-            LAST_WITH_NAMES,
-            Route::Leader(partition),
-            move |_version| request.clone(),
-            |response| {
-                let subject = partition.to_string();
-                let answered = response.responses.iter().flat_map(|topic| &topic.partition_responses).next();
-                match answered {
-                    None => Err(left_out(ApiKey::Produce, subject)),
-                    Some(answered) => {
-                        let message = answered.error_message.as_ref();
-                        verdict(ApiKey::Produce, subject, answered.error_code, message)?;
-                        Ok(answered.base_offset)
-                    }
-                }
-            },
-        )
-        .await
     }
 
     async fn fetch_once(

@@ -12,22 +12,11 @@ use flate2::read::GzDecoder;
 use kafka_protocol::compression::{Decompressor, Snappy};
 use thiserror::Error;
 
+use crate::batch::layout::{
+    ATTRIBUTES, BASE_TIMESTAMP, BATCH_LENGTH, CHECKSUM, LAST_OFFSET_DELTA, MAGIC, MAX_TIMESTAMP, PREFIX,
+    PRODUCER_ID, RECORD_COUNT, RECORDS,
+};
 use crate::records::{Record, TimestampType};
-
-/// Where the fields of a batch stand.
-const BATCH_LENGTH: usize = 8;
-const MAGIC: usize = 16;
-const CHECKSUM: usize = 17;
-const ATTRIBUTES: usize = 21;
-const LAST_OFFSET_DELTA: usize = 23;
-const BASE_TIMESTAMP: usize = 27;
-const MAX_TIMESTAMP: usize = 35;
-const PRODUCER_ID: usize = 43;
-const RECORD_COUNT: usize = 57;
-const RECORDS: usize = 61;
-
-/// What the length of a batch does not count: the offset and itself.
-const PREFIX: usize = 12;
 
 /// The type of a control record that ends an aborted transaction, behind two bytes of version.
 const ABORT: [u8; 2] = [0, 0];
@@ -92,8 +81,8 @@ impl RecordSet {
         Self { batches, from, open: None, checks_crc, aborted, aborting: HashSet::new(), is_taken: false }
     }
 
-    /// The offset behind the last whole batch that is not opened yet; `None` without one. What comes before a batch that is wrong counts: it
-    /// can be read.
+    /// The offset behind the last whole batch that is not opened yet; `None` without one. What comes before a batch that
+    /// is wrong counts: it can be read.
     pub fn end(&self) -> Result<Option<i64>, RecordsError> {
         let mut rest = &self.batches[..];
         let mut end = None;

@@ -5,6 +5,9 @@
 //! in its order. What passes by itself is waited for. What became of the records is told to [`Deliveries`], by the run.
 //! Source: `KafkaProducer`, `RecordAccumulator` and `Sender` of Kafka.
 
+mod answers;
+mod identity;
+mod leaders;
 mod partitioner;
 mod producer;
 mod queue;

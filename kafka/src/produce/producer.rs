@@ -83,9 +83,7 @@ impl Producer {
             room.await;
         }
     }
-}
 
-impl Producer {
     /// Forgets what was not sent, and does not wait for what was, nor sends it again. Nothing more is told of any of it, but
     /// for what has just been answered.
     pub fn discard(&self) {

@@ -1,18 +1,23 @@
 //! Records that are not written yet, by partition. Bookkeeping alone: nothing here waits or asks.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+mod batch;
+mod topic;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::ApiKey;
-use rand::Rng;
 use tokio::time::Instant;
 
-use super::{ProduceError, ProducerConfig, Run, partitioner};
-use crate::batch::{BatchBuilder, ClosedBatch, Compression, HEADER, RecordToSend, Sequence, renumber};
-use crate::endpoint::{Endpoint, TopicPartition};
+use self::batch::Open;
+pub(super) use self::batch::{Batch, Body, Flight};
+use self::topic::TopicQueue;
+use super::{ProduceError, ProducerConfig};
+use crate::batch::RecordToSend;
+use crate::batch::layout::RECORDS;
+use crate::endpoint::Endpoint;
 use crate::error::ApiRefusal;
 
 /// Buffers of sent batches that are kept for later ones.
@@ -22,7 +27,7 @@ const SPARES: usize = 4;
 const IDLE: Duration = Duration::from_secs(300);
 
 /// Place of a topic, place of a partition.
-pub(super) type Key = (usize, usize);
+type Key = (usize, usize);
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -42,88 +47,6 @@ pub(super) struct Queue {
     spare: Vec<Vec<u8>>,
     /// Batches of earlier times are not sent again.
     era: u32,
-}
-
-#[derive(Debug)]
-struct TopicQueue {
-    name: Arc<str>,
-    /// Also those that were there once and still have records.
-    partitions: Vec<PartitionQueue>,
-    /// How many there are; 0 until that is known.
-    count: usize,
-    /// Bytes of a batch, where the broker takes fewer than we would send.
-    batch_limit: usize,
-    /// When a batch was begun last.
-    touched: Instant,
-    /// Where records without a key go for now.
-    sticky: Option<usize>,
-    /// Somebody waits for its partitions to be known.
-    is_wanted: bool,
-    /// It was asked about, ever.
-    is_asked: bool,
-    /// Nobody may write to it: told to whoever tries next, who makes it be asked again.
-    refusal: Option<ApiRefusal>,
-}
-
-#[derive(Debug, Default)]
-struct PartitionQueue {
-    leader: Option<Endpoint>,
-    open: Option<Open>,
-    closed: VecDeque<Batch>,
-    is_under_way: bool,
-    /// After a failure: not to be sent earlier.
-    not_before: Option<Instant>,
-    next_sequence: i32,
-}
-
-/// A batch that is being filled.
-#[derive(Debug)]
-struct Open {
-    builder: BatchBuilder,
-    runs: Vec<Run>,
-    began: Instant,
-    era: u32,
-}
-
-/// A batch that is full, or has waited long enough.
-#[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) body: Body,
-    pub(super) runs: Vec<Run>,
-    pub(super) count: i32,
-    /// How much of the memory it takes, whatever it is compressed to.
-    size: usize,
-    began: Instant,
-    pub(super) era: u32,
-    /// How often it was sent.
-    pub(super) attempts: u32,
-    pub(super) sequence: Option<Sequence>,
-}
-
-#[derive(Debug)]
-pub(super) enum Body {
-    Closed(ClosedBatch),
-    /// As it is sent, and sent again, with the number that it bears.
-    Sealed {
-        bytes: Bytes,
-        sequence: Option<Sequence>,
-    },
-    /// Being made.
-    Taken,
-}
-
-/// A batch on its way.
-#[derive(Debug)]
-pub(super) struct Flight {
-    pub(super) key: Key,
-    pub(super) topic: Arc<str>,
-    pub(super) batch: Batch,
-}
-
-impl Flight {
-    pub(super) fn partition(&self) -> TopicPartition {
-        TopicPartition::new(self.topic.to_string(), self.key.1 as i32)
-    }
 }
 
 /// What came of a record that was handed over.
@@ -171,7 +94,7 @@ impl Queue {
         }
         let size = record.max_size();
         let limit = config.max_request_size.min(config.buffer_memory);
-        if HEADER + size > limit {
+        if RECORDS + size > limit {
             return Err(ProduceError::TooLarge { size, limit });
         }
         if record.partition.is_some_and(|partition| partition < 0) {
@@ -183,38 +106,15 @@ impl Queue {
             queue.is_wanted = true;
             return Ok(Appended::NotYet);
         }
-        if self.used > 0 && self.used + HEADER + size > config.buffer_memory {
+        if self.used > 0 && self.used + RECORDS + size > config.buffer_memory {
             self.is_pressed = true;
             return Ok(Appended::NotYet);
         }
-        let (mut has_news, mut was_full) = (false, false);
-        let batch_size = config.batch_size.min(queue.batch_limit);
-        let place = match (record.partition, record.key) {
-            (Some(partition), _) => partition as usize,
-            (None, Some(key)) => partitioner::of_key(key, queue.count),
-            (None, None) => {
-                let place = queue.sticky();
-                if queue.partitions[place].is_full(batch_size, size) {
-                    queue.partitions[place].close(config);
-                    (has_news, was_full) = (true, true);
-                    queue.sticky = None;
-                }
-                queue.sticky()
-            }
-        };
+        let (place, was_full) = queue.place(config, record, size);
         let partition = &mut queue.partitions[place];
-        if partition.is_full(batch_size, size) {
-            partition.close(config);
-            (has_news, was_full) = (true, true);
-        }
         let timestamp = record.timestamp.unwrap_or_else(now_ms);
-        let before = match &partition.open {
-            Some(open) => open.builder.len(),
-            None => {
-                has_news = true;
-                0
-            }
-        };
+        let is_new = partition.open.is_none();
+        let before = partition.open.as_ref().map_or(0, |open| open.builder.len());
         let (spare, touched, era) = (&mut self.spare, &mut queue.touched, self.era);
         let open = partition.open.get_or_insert_with(|| {
             *touched = Instant::now();
@@ -224,27 +124,27 @@ impl Queue {
         });
         open.append(record, timestamp, mark);
         self.used += open.builder.len() - before;
-        if !has_news || partition.is_under_way {
-            return Ok(Appended::Taken);
+        let is_first = is_new && !partition.is_under_way;
+        if is_first {
+            self.waiting.insert((at, place));
         }
-        self.waiting.insert((at, place));
-        Ok(Appended::TakenWithNews)
+        Ok(if is_first || was_full { Appended::TakenWithNews } else { Appended::Taken })
     }
 
     /// Takes out batches whose time is over.
     pub(super) fn take_expired(&mut self, timeout: Duration, now: Instant) -> Vec<Flight> {
         let mut expired = Vec::new();
-        for key in self.waiting.clone() {
+        self.waiting.retain(|key| {
             let topic = &mut self.topics[key.0];
             let partition = &mut topic.partitions[key.1];
             if partition.began().is_none_or(|began| began + timeout > now) {
-                continue;
+                return true;
             }
             let batch = partition.pop();
-            expired.extend(batch.map(|batch| Flight { key, topic: topic.name.clone(), batch }));
+            expired.extend(batch.map(|batch| Flight { key: *key, topic: topic.name.clone(), batch }));
             partition.is_under_way = true;
-            self.waiting.remove(&key);
-        }
+            false
+        });
         expired
     }
 
@@ -317,18 +217,7 @@ impl Queue {
     /// send, and nobody to send it to.
     pub(super) fn learn(&mut self, topic: &str, leaders: Vec<Option<Endpoint>>) -> Option<usize> {
         let at = self.topic(topic);
-        let queue = &mut self.topics[at];
-        (queue.refusal, queue.is_wanted) = (None, false);
-        queue.count = leaders.len();
-        queue.sticky.take_if(|place| *place >= leaders.len());
-        // One that is gone keeps its records: it may come back, and they have their own time.
-        let kept = queue.partitions.len().max(leaders.len());
-        queue.partitions.resize_with(kept, PartitionQueue::default);
-        let leaders = leaders.into_iter().chain(std::iter::repeat(None));
-        for (partition, leader) in queue.partitions.iter_mut().zip(leaders) {
-            partition.leader = leader;
-        }
-        queue.partitions.iter().position(|partition| partition.leader.is_none() && partition.has_batches())
+        self.topics[at].learn(leaders)
     }
 
     /// What was taken out before this has changed is not to be sent.
@@ -383,13 +272,11 @@ impl Queue {
         let is_used = |topic: &&TopicQueue| {
             topic.is_wanted
                 || topic.touched + IDLE > now
-                || topic.partitions.iter().any(PartitionQueue::has_batches)
+                || topic.partitions.iter().any(|partition| partition.has_batches())
         };
         let names = self.topics.iter().filter(is_used).map(|topic| topic.name.clone()).collect();
         self.topics.iter_mut().for_each(|topic| topic.is_asked |= topic.is_wanted);
-        let is_missed =
-            |topic: &TopicQueue| topic.partitions.iter().any(|p| p.leader.is_none() && p.has_batches());
-        (names, self.topics.iter().any(|topic| topic.is_wanted || is_missed(topic)))
+        (names, self.topics.iter().any(|topic| topic.is_wanted || topic.stuck().is_some()))
     }
 
     /// Who leads a partition has to be found out again.
@@ -458,11 +345,7 @@ impl Queue {
 
     /// The number of a batch's first record.
     pub(super) fn sequence(&mut self, key: Key, count: i32) -> i32 {
-        let next = &mut self.topics[key.0].partitions[key.1].next_sequence;
-        let first = *next;
-        // After the largest number comes 0.
-        *next = first.checked_add(count).unwrap_or_else(|| first - i32::MAX + count - 1);
-        first
+        self.topics[key.0].partitions[key.1].sequence(count)
     }
 
     /// The broker has refused a batch: its numbers are those of the next one.
@@ -475,10 +358,7 @@ impl Queue {
     /// Numbers begin anew, for what waits too.
     pub(super) fn forget_sequences(&mut self) {
         for partition in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-            partition.next_sequence = 0;
-            for batch in &mut partition.closed {
-                batch.sequence = None;
-            }
+            partition.forget_sequences();
         }
     }
 
@@ -499,140 +379,12 @@ impl Queue {
         self.last = match self.names.get(name) {
             Some(at) => *at,
             None => {
-                let queue = TopicQueue {
-                    name: name.into(),
-                    partitions: Vec::new(),
-                    count: 0,
-                    batch_limit: usize::MAX,
-                    touched: Instant::now(),
-                    sticky: None,
-                    is_wanted: false,
-                    is_asked: false,
-                    refusal: None,
-                };
-                self.topics.push(queue);
+                self.topics.push(TopicQueue::new(name));
                 self.names.insert(name.to_owned(), self.topics.len() - 1);
                 self.topics.len() - 1
             }
         };
         self.last
-    }
-}
-
-impl TopicQueue {
-    /// Where records without a key go until their batch is sent: any partition that has a leader.
-    fn sticky(&mut self) -> usize {
-        if let Some(place) = self.sticky.filter(|place| self.partitions[*place].leader.is_some()) {
-            return place;
-        }
-        let led = |place: &usize| self.partitions[*place].leader.is_some();
-        let led: Vec<usize> = (0..self.count).filter(led).collect();
-        let place = match led.len() {
-            0 => rand::rng().random_range(0..self.count),
-            count => led[rand::rng().random_range(0..count)],
-        };
-        self.sticky = Some(place);
-        place
-    }
-}
-
-impl PartitionQueue {
-    fn has_batches(&self) -> bool {
-        self.open.is_some() || !self.closed.is_empty()
-    }
-
-    /// Whether a batch of this size has no room for so much more.
-    fn is_full(&self, batch_size: usize, more: usize) -> bool {
-        self.open.as_ref().is_some_and(|open| open.builder.len() + more > batch_size)
-    }
-
-    /// What makes a batch ready is done here if it is little: whoever fills batches has time when the sender has none.
-    fn close(&mut self, config: &ProducerConfig) {
-        self.closed.extend(self.open.take().map(Open::close).map(|mut batch| {
-            if config.compression == Compression::None && !config.is_idempotent {
-                batch.seal(Compression::None);
-            }
-            batch
-        }));
-    }
-
-    fn pop(&mut self) -> Option<Batch> {
-        self.closed.pop_front().or_else(|| self.open.take().map(Open::close))
-    }
-
-    /// When the batch was begun whose turn is next.
-    fn began(&self) -> Option<Instant> {
-        self.closed.front().map(|batch| batch.began).or_else(|| self.open.as_ref().map(|open| open.began))
-    }
-
-    fn first_size(&self) -> usize {
-        let open = || self.open.as_ref().map(|open| open.builder.len());
-        self.closed.front().map(|batch| batch.size).or_else(open).unwrap_or(0)
-    }
-}
-
-impl Open {
-    /// `spare`: memory to be used again.
-    fn new(spare: Vec<u8>, began: Instant, era: u32) -> Self {
-        Self { builder: BatchBuilder::new(spare), runs: Vec::new(), began, era }
-    }
-
-    #[inline]
-    fn append(&mut self, record: &RecordToSend<'_>, timestamp: i64, mark: u64) {
-        self.builder.append(record, timestamp);
-        match self.runs.last_mut() {
-            Some(run) if run.first + u64::from(run.count) == mark && run.count < u32::MAX => run.count += 1,
-            _ => self.runs.push(Run { first: mark, count: 1 }),
-        }
-    }
-
-    fn close(self) -> Batch {
-        let Self { builder, runs, began, era } = self;
-        let (count, size) = (builder.count(), builder.len());
-        let body = Body::Closed(builder.close());
-        Batch { body, runs, count, size, began, era, attempts: 0, sequence: None }
-    }
-}
-
-impl Batch {
-    /// Makes of it what is sent: compressed, numbered, with its checksum.
-    pub(super) fn seal(&mut self, compression: Compression) {
-        let wanted = self.sequence;
-        self.body = match std::mem::replace(&mut self.body, Body::Taken) {
-            Body::Closed(closed) => {
-                Body::Sealed { bytes: closed.seal(compression, wanted), sequence: wanted }
-            }
-            Body::Sealed { bytes, sequence } if sequence != wanted => {
-                Body::Sealed { bytes: renumber(bytes, wanted), sequence: wanted }
-            }
-            as_wanted => as_wanted,
-        };
-    }
-
-    /// Two batches with what is in this one; `None` if it holds one record, or not what we wrote.
-    pub(super) fn split(&self) -> Option<[Self; 2]> {
-        let Body::Sealed { bytes, .. } = &self.body else { return None };
-        let half = self.count / 2;
-        if half == 0 {
-            return None;
-        }
-        let mut set = crate::fetch::RecordSet::new(bytes.clone(), 0, false, Vec::new());
-        let mut halves = [(); 2].map(|()| Open::new(Vec::new(), self.began, self.era));
-        let mut marks = self.runs.iter().flat_map(|run| (0..u64::from(run.count)).map(|nth| run.first + nth));
-        while let Some(record) = set.next_record().ok()? {
-            let open = &mut halves[usize::from(record.offset >= i64::from(half))];
-            let headers: Vec<_> =
-                record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
-            let again = RecordToSend {
-                key: record.key.as_deref(),
-                value: record.value.as_deref(),
-                headers: &headers,
-                ..RecordToSend::default()
-            };
-            open.append(&again, record.timestamp, marks.next()?);
-        }
-        let halves = halves.map(Open::close);
-        (halves.iter().map(|half| half.count).sum::<i32>() == self.count).then_some(halves)
     }
 }
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_control::group::{Member, MemberConfig};
 use kafka_control::{
-    Acks, ApiKey, Client, ClientConfig, CommittedOffset, CreateMode, Endpoint, Error, LoginError, NewRecord,
-    NewTopic, OffsetSpec, ResponseError, Security, TopicPartition, WireError,
+    ApiKey, Client, ClientConfig, CommittedOffset, CreateMode, Deliveries, Endpoint, Error, LoginError,
+    NewTopic, OffsetSpec, ProduceError, Producer, ProducerConfig, RecordToSend, ResponseError, Run, Security,
+    Stored, TopicPartition, WireError,
 };
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::list_offsets_response::{
@@ -242,8 +243,6 @@ async fn every_operation_fits_every_version() {
         let partition = TopicPartition::new("t", 0);
         let offsets =
             BTreeMap::from([(partition.clone(), CommittedOffset { offset: 1, metadata: String::new() })]);
-        let record =
-            NewRecord { timestamp: 0, key: None, value: Some(Bytes::from("v")), headers: Vec::new() };
         let partitions = std::slice::from_ref(&partition);
         let nothing = Duration::ZERO;
         let _ = client.describe_cluster().await;
@@ -252,7 +251,7 @@ async fn every_operation_fits_every_version() {
         let _ = client.describe_configs(&kafka_control::ConfigResource::Topic("t".to_owned())).await;
         let _ = client.list_offsets(partitions, OffsetSpec::Latest).await;
         let _ = client.fetch(&partition, 0, 1, nothing).await;
-        let _ = client.produce(&partition, &[record], Acks::All).await;
+        write(&client, &script).await;
         let _ = client.describe_scram_users(None).await;
         let _ = client.describe_acls(&kafka_control::AclFilter::default()).await;
         let _ = client.create_acls(&[acl()]).await;
@@ -285,6 +284,21 @@ async fn every_operation_fits_every_version() {
             assert!(script.times_asked(api) > 0, "{api:?} did not reach the broker");
         }
     }
+}
+
+struct Nobody;
+
+impl Deliveries for Nobody {
+    fn delivered(&self, _run: Run, _result: Result<Stored, &ProduceError>) {}
+}
+
+/// Until a broker has got it.
+async fn write(client: &Client, script: &Script) {
+    let config = ProducerConfig { is_idempotent: false, ..ProducerConfig::default() };
+    let producer = Producer::new(client.clone(), config, Arc::new(Nobody));
+    let record = RecordToSend { value: Some(b"v"), ..RecordToSend::default() };
+    producer.send("t", &record, 0).await.unwrap();
+    script.until_asked(ApiKey::Produce, 1).await;
 }
 
 fn acl() -> kafka_control::Acl {

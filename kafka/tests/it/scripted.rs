@@ -25,6 +25,7 @@ use kafka_protocol::protocol::{Encodable, StrBytes, decode_request_header_from_b
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha512};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 /// What the broker does with a request.
@@ -61,6 +62,7 @@ pub(crate) struct Script {
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) dialed: AtomicUsize,
     pub(crate) asked: Arc<Mutex<Vec<(usize, ApiKey)>>>,
+    pub(crate) news: Notify,
 }
 
 impl Script {
@@ -73,6 +75,7 @@ impl Script {
             tls: None,
             dialed: AtomicUsize::new(0),
             asked: Arc::default(),
+            news: Notify::new(),
         }
     }
 
@@ -86,6 +89,17 @@ impl Script {
 
     pub(crate) fn times_asked(&self, api: ApiKey) -> usize {
         self.asked.lock().unwrap().iter().filter(|(_, asked)| *asked == api).count()
+    }
+
+    /// Waits until something was asked so often.
+    pub(crate) async fn until_asked(&self, api: ApiKey, times: usize) {
+        loop {
+            let news = self.news.notified();
+            if self.times_asked(api) >= times {
+                return;
+            }
+            news.await;
+        }
     }
 
     pub(crate) fn times_dialed(&self) -> usize {
@@ -143,7 +157,10 @@ async fn serve(script: &Script, broker: Endpoint, connection: usize, mut stream:
         let api = ApiKey::try_from(frame.clone().get_i16()).unwrap();
         let header = decode_request_header_from_buffer(&mut frame).unwrap();
         let version = header.request_api_version;
-        let record = || script.asked.lock().unwrap().push((connection, api));
+        let record = || {
+            script.asked.lock().unwrap().push((connection, api));
+            script.news.notify_waiters();
+        };
         if version > (script.newest)(api) {
             assert_eq!(
                 api,

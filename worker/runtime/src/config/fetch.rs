@@ -19,14 +19,10 @@ const ISOLATION: &str = "isolation.level";
 const RESET: &str = "auto.offset.reset";
 const CHECK_CRCS: &str = "check.crcs";
 const RACK: &str = "client.rack";
-const METADATA_MAX_AGE: &str = "metadata.max.age.ms";
 
 /// What is read here and nowhere else. The isolation level, the rack and the age of metadata are the group's too.
 pub(crate) const SETTINGS: &[&str] =
     &[MIN_BYTES, MAX_BYTES, MAX_WAIT, PARTITION_MAX_BYTES, MAX_POLL_RECORDS, RESET, CHECK_CRCS];
-
-/// Nobody has to be asked more often who leads what.
-const LEAST_METADATA_AGE: Duration = Duration::from_secs(1);
 
 /// Records of one batch unless `max.poll.records` says otherwise; the JVM's default is 500.
 const USUAL_BATCH: i32 = 2_000;
@@ -73,10 +69,7 @@ impl FetchSettings {
                     &[("true", true), ("false", false)],
                 ),
                 rack: reader.text(RACK).unwrap_or_default().to_owned(),
-                metadata_max_age: Duration::from_millis(
-                    reader.number(METADATA_MAX_AGE, 300_000, 0).unsigned_abs().into(),
-                )
-                .max(LEAST_METADATA_AGE),
+                metadata_max_age: reader.metadata_max_age(default.metadata_max_age),
                 tells_unknown: default.tells_unknown,
             },
             max_poll_records: usize::try_from(reader.number(MAX_POLL_RECORDS, USUAL_BATCH, 1)).unwrap_or(1),
@@ -112,7 +105,7 @@ mod tests {
             (RESET, "none"),
             (CHECK_CRCS, "false"),
             (RACK, "a"),
-            (METADATA_MAX_AGE, "7000"),
+            ("metadata.max.age.ms", "7000"),
         ])
         .unwrap();
         let fetch = FetchConfig {

@@ -8,7 +8,7 @@ use kafka_control::{Acks, Compression, ProducerConfig};
 use crate::config::Problem;
 use crate::config::client;
 use crate::config::security::ClientSecurity;
-use crate::config::settings_reader::SettingsReader;
+use crate::config::settings_reader::{METADATA_MAX_AGE, SettingsReader};
 
 const ACKS: &str = "acks";
 const BATCH_SIZE: &str = "batch.size";
@@ -20,7 +20,6 @@ const IDEMPOTENCE: &str = "enable.idempotence";
 const IN_FLIGHT: &str = "max.in.flight.requests.per.connection";
 const LINGER: &str = "linger.ms";
 const MAX_REQUEST_SIZE: &str = "max.request.size";
-const METADATA_MAX_AGE: &str = "metadata.max.age.ms";
 const REQUEST_TIMEOUT: &str = "request.timeout.ms";
 const RETRIES: &str = "retries";
 const RETRY_BACKOFF: &str = "retry.backoff.ms";
@@ -109,7 +108,7 @@ pub(crate) fn from_java(java: &BTreeMap<String, String>) -> Result<ProducerConfi
         retry_backoff_max: reader.millis(RETRY_BACKOFF_MAX, default.retry_backoff_max),
         delivery_timeout: reader.millis(DELIVERY_TIMEOUT, default.delivery_timeout),
         may_create_topics: default.may_create_topics,
-        metadata_max_age: reader.millis(METADATA_MAX_AGE, default.metadata_max_age).max(LEAST_METADATA_AGE),
+        metadata_max_age: reader.metadata_max_age(default.metadata_max_age),
     };
     // One request at a time to a broker: never more than is allowed.
     let _in_flight = reader.number(IN_FLIGHT, 1, 1);
@@ -149,9 +148,6 @@ pub(crate) fn from_java(java: &BTreeMap<String, String>) -> Result<ProducerConfi
         Err(problems) => Err(problems.into_iter().chain(security).collect()),
     }
 }
-
-/// Nobody has to be asked more often who leads what.
-const LEAST_METADATA_AGE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,12 @@ use crate::config::Problem;
 /// So that every duration can be added to a point in time.
 const NANOS_PER_MILLI: i64 = 1_000_000;
 
+/// Producers and consumers have it.
+pub(super) const METADATA_MAX_AGE: &str = "metadata.max.age.ms";
+
+/// Nobody has to be asked more often who leads what.
+const LEAST_METADATA_AGE: Duration = Duration::from_secs(1);
+
 pub(super) struct SettingsReader<'a> {
     java: &'a BTreeMap<String, String>,
     problems: Vec<Problem>,
@@ -47,6 +53,10 @@ impl<'a> SettingsReader<'a> {
     pub(super) fn millis(&mut self, key: &str, default: Duration) -> Duration {
         let millis = self.in_range(key, 0, i64::MAX / NANOS_PER_MILLI);
         millis.map_or(default, |millis| Duration::from_millis(millis.unsigned_abs()))
+    }
+
+    pub(super) fn metadata_max_age(&mut self, default: Duration) -> Duration {
+        self.millis(METADATA_MAX_AGE, default).max(LEAST_METADATA_AGE)
     }
 
     pub(super) fn bytes(&mut self, key: &str, default: usize) -> usize {

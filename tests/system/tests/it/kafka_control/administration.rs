@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use kafka_control::{
     Acks, AclFilter, BrokerId, CommittedOffset, ConfigAlteration, ConfigOperation, ConfigResource,
-    ConfigSource, CreateMode, HostnameCheck, LoginError, NewPartitions, NewRecord, OffsetSpec, ResponseError,
-    Security, Tls, TopicPartition, Trust,
+    ConfigSource, CreateMode, HostnameCheck, LoginError, NewPartitions, OffsetSpec, RecordToSend,
+    ResponseError, Security, Tls, TopicPartition, Trust,
 };
 use secrecy::SecretString;
 use testbed::kafka::{Kafka, KafkaSpec};
 
-use super::{client, endpoints, probe, scram, topic};
+use super::{client, endpoints, probe, scram, topic, write};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_configs_offsets_and_records_are_administered() {
@@ -50,14 +49,17 @@ async fn topics_configs_offsets_and_records_are_administered() {
     assert_eq!(admin.create_partitions(&[grown], CreateMode::Create).await.unwrap()["t"], Ok(()));
 
     let t0 = TopicPartition::new("t", 0);
-    let record = |index: i64| NewRecord {
-        timestamp: 1_700_000_000_000 + index,
-        key: Some(Bytes::from(format!("k{index}"))),
-        value: Some(Bytes::from(format!("v{index}"))),
-        headers: vec![("h".to_owned(), None)],
-    };
-    assert_eq!(admin.produce(&t0, &[record(0), record(1)], Acks::All).await.unwrap(), 0);
-    assert_eq!(admin.produce(&t0, &[record(2)], Acks::Leader).await.unwrap(), 2);
+    for (index, acks) in [(0, Acks::All), (1, Acks::All), (2, Acks::Leader)] {
+        let (key, value) = (format!("k{index}"), format!("v{index}"));
+        let record = RecordToSend {
+            partition: Some(0),
+            timestamp: Some(1_700_000_000_000 + index),
+            key: Some(key.as_bytes()),
+            value: Some(value.as_bytes()),
+            headers: &[("h", None)],
+        };
+        assert_eq!(write(&admin, acks, "t", record).await, index);
+    }
     let read = admin.fetch(&t0, 1, 1 << 20, Duration::from_secs(1)).await.unwrap();
     assert_eq!(read.iter().map(|record| record.offset).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(read[1].value.as_deref(), Some(b"v2".as_slice()));

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_control::group::{GroupError, Joined, JoinedMember, Member, MemberConfig};
-use kafka_control::{Acks, BrokerId, CreateMode, NewRecord, NewTopic, OffsetSpec, Security, TopicPartition};
+use kafka_control::{
+    Acks, BrokerId, CreateMode, NewTopic, OffsetSpec, RecordToSend, Security, TopicPartition,
+};
 use testbed::kafka::{Kafka, KafkaSpec};
 
-use super::{admin_security, client, member_config, topic};
+use super::{admin_security, client, member_config, topic, write};
 
 /// Joins and syncs; a leader assigns everybody the number of members and its own metadata.
 async fn round(member: &Member, metadata: &'static str) -> Result<(Joined, Bytes), GroupError> {
@@ -105,8 +107,8 @@ async fn requests_follow_leaders_and_coordinators_of_three_brokers() {
     let partitions: Vec<TopicPartition> = (0..6).map(|index| TopicPartition::new("r", index)).collect();
     for partition in &partitions {
         let record =
-            NewRecord { timestamp: 0, key: Some(Bytes::from("k")), value: None, headers: Vec::new() };
-        admin.produce(partition, &[record], Acks::All).await.unwrap();
+            RecordToSend { partition: Some(partition.partition), key: Some(b"k"), ..RecordToSend::default() };
+        write(&admin, Acks::All, "r", record).await;
     }
     let latest = admin.list_offsets(&partitions, OffsetSpec::Latest).await.unwrap();
     assert!(latest.values().all(|offset| *offset == 1), "{latest:?}");

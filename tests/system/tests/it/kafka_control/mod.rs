@@ -7,11 +7,13 @@ mod producing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use kafka_control::group::MemberConfig;
 use kafka_control::{
-    Client, ClientConfig, Endpoint, HostnameCheck, LoginError, NewTopic, Sasl, Security, TcpDial, Tls, Trust,
+    Acks, Client, ClientConfig, Deliveries, Endpoint, HostnameCheck, LoginError, NewTopic, ProduceError,
+    Producer, ProducerConfig, RecordToSend, Run, Sasl, Security, Stored, TcpDial, Tls, Trust,
 };
 use secrecy::SecretString;
 use testbed::kafka::Kafka;
@@ -46,6 +48,26 @@ fn topic(name: &str, partitions: i32) -> NewTopic {
         replication_factor: Some(1),
         configs: BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())]),
     }
+}
+
+/// Passes on what a producer tells.
+struct Told(Sender<Result<Stored, ProduceError>>);
+
+impl Deliveries for Told {
+    fn delivered(&self, _run: Run, result: Result<Stored, &ProduceError>) {
+        self.0.send(result.map_err(Clone::clone)).unwrap();
+    }
+}
+
+/// Writes one record, and returns its offset.
+async fn write(client: &Client, acks: Acks, topic: &str, record: RecordToSend<'_>) -> i64 {
+    let is_idempotent = acks == Acks::All;
+    let config = ProducerConfig { acks, is_idempotent, ..ProducerConfig::default() };
+    let (told, stored) = channel();
+    let producer = Producer::new(client.clone(), config, Arc::new(Told(told)));
+    producer.send(topic, &record, 0).await.unwrap();
+    let stored = tokio::task::spawn_blocking(move || stored.recv_timeout(Duration::from_secs(60)));
+    stored.await.unwrap().expect("the record is told of").unwrap().offset.expect("brokers say where it is")
 }
 
 async fn probe(kafka: &Kafka, security: Security) -> Result<(), LoginError> {
