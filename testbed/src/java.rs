@@ -32,7 +32,7 @@ pub struct Java {
 }
 
 impl Java {
-    /// A tool or a broker that needs no JIT at its best.
+    /// A tool, which needs no JIT at its best.
     pub fn small(main: &'static str, args: Vec<String>) -> Self {
         Self { options: SMALL.iter().map(|option| (*option).to_owned()).collect(), main, args }
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::json;
-use testbed::kafka::{Kafka, KafkaSpec};
+use testbed::kafka::Kafka;
 
 use super::subject::{Subject, Worker};
 use super::topic::Topics;
@@ -32,7 +32,7 @@ impl Group for Datagen {
     }
 
     async fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Figure>> {
-        let kafka = Kafka::start(KafkaSpec::default()).await?;
+        let kafka = Kafka::start(super::broker()).await?;
         let topics = Topics::of(&kafka)?;
         let span = bench.scaled(Duration::from_secs(5), Duration::from_millis(200));
         let mut worker = Worker::launch(bench, Subject::Ours, &kafka, "datagen", &[]).await?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use testbed::kafka::{Kafka, KafkaSpec};
+use testbed::kafka::Kafka;
 use testbed::process::Signal;
 
 use super::jvm;
@@ -45,7 +45,7 @@ impl Group for Failover {
     }
 
     async fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Figure>> {
-        let kafka = Kafka::start(KafkaSpec::default()).await?;
+        let kafka = Kafka::start(super::broker()).await?;
         let (mut stopped, mut killed) = (Samples::default(), Samples::default());
         for round in 0..bench.rounds {
             for (signal, samples) in [(Signal::Term, &mut stopped), (Signal::Kill, &mut killed)] {

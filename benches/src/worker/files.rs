@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use testbed::kafka::{Kafka, KafkaSpec};
+use testbed::kafka::Kafka;
 
 use super::jvm;
 use super::subject::{self, Subject, Worker};
@@ -41,19 +41,19 @@ impl Group for Files {
          the topic's high watermark is at the last record. Sink: from the `POST` until the file holds the last byte; every \
          sink reads the same topic, which the JVM worker filled at its defaults. Each round starts new workers and gives \
          each of them two turns: the first million after the start, as after every deployment, and a later one, when the \
-         JVM has compiled what it will. Processor time is that of the worker's process alone, within the same span. The \
+         JVM has compiled what it will. A round before them does not count: the broker's code is compiled in it. Processor time is that of the worker's process alone, within the same span. The \
          SHA-256 of every topic and of every file equals that of the input.\n"
             .to_owned()
     }
 
     async fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Figure>> {
-        let kafka = Kafka::start(KafkaSpec::default()).await?;
+        let kafka = Kafka::start(super::broker()).await?;
         let ground = Ground::lay(&kafka, bench.scaled(1_000_000, 2_000))?;
         fill_supply(bench, &ground, &kafka).await?;
         let tunings = [&jvm::DEFAULTS, &jvm::TUNED];
         let subjects = bench.subjects(bench.scaled(&tunings[..], &tunings[..1]));
         let mut measured = vec![Measured::default(); subjects.len()];
-        for round in 0..bench.rounds {
+        for round in 0..=bench.rounds {
             let mut workers = Vec::new();
             for (index, subject) in subjects.iter().enumerate() {
                 let group = format!("files-{index}-{round}");
@@ -71,7 +71,7 @@ impl Group for Files {
                         "  round {round}, {}, {name}: source {}, sink {}",
                         when, spans[0], spans[1]
                     ));
-                    for (way, span) in spans.iter().enumerate() {
+                    for (way, span) in spans.iter().enumerate().filter(|_| round > 0) {
                         let rate = ground.lines as f64 / span.wall.as_secs_f64();
                         measured[index].rows[way][turn].0.push(rate);
                         measured[index].cpu[way][turn].0.push(span.cpu.as_secs_f64());
@@ -79,7 +79,9 @@ impl Group for Files {
                 }
             }
             for (index, worker) in workers.into_iter().enumerate() {
-                measured[index].memory.0.push(stat::megabytes(worker.pid()?, "VmHWM")?);
+                if round > 0 {
+                    measured[index].memory.0.push(stat::megabytes(worker.pid()?, "VmHWM")?);
+                }
                 worker.stop().await?;
             }
         }

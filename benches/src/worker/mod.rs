@@ -9,6 +9,8 @@ mod start;
 mod subject;
 mod topic;
 
+use testbed::kafka::{Jvm, KafkaSpec};
+
 use crate::bench::Section;
 use crate::machine::first_line;
 
@@ -18,11 +20,20 @@ pub(crate) const SECTION: Section = Section {
     versions: || Box::pin(async { versions() }),
 };
 
+/// One broker, plaintext, in a JVM as people run it: what is measured must not wait for a broker made for tests.
+fn broker() -> KafkaSpec {
+    KafkaSpec { jvm: Jvm::AsShipped, ..KafkaSpec::default() }
+}
+
 fn versions() -> Vec<String> {
     let java = first_line("java", &["-version"]);
     vec![
         "ours: `connect-worker` as it is shipped (release, static), at its defaults".to_owned(),
         format!("peer: the worker of Apache Kafka 4.3.1 on {java}, with connect-file alone in `plugin.path`"),
+        format!(
+            "brokers: Apache Kafka 4.3.1, as `bin/kafka-server-start.sh` starts it: `{}`",
+            Jvm::AsShipped.options().join(" ")
+        ),
         format!(
             "JVM, defaults: as `bin/connect-distributed.sh` starts it: `{}`",
             jvm::DEFAULTS.options.join(" ")

@@ -32,9 +32,8 @@ impl Group for Start {
     }
 
     async fn measure(&self, bench: &Bench) -> anyhow::Result<Vec<Figure>> {
-        let plaintext = KafkaSpec::default();
-        let three = KafkaSpec { brokers: 3, security: Security::sasl_ssl(), ..KafkaSpec::default() };
-        let kafka = Kafka::start(plaintext).await?;
+        let three = KafkaSpec { brokers: 3, security: Security::sasl_ssl(), ..super::broker() };
+        let kafka = Kafka::start(super::broker()).await?;
         let one = measure_on(bench, &kafka, None).await?;
         kafka.stop().await?;
         let kafka = Kafka::start(three).await?;

@@ -44,6 +44,8 @@ pub struct KafkaSpec {
     pub listeners: Vec<Listener>,
     /// Broker properties that are added or replaced.
     pub properties: Vec<(String, String)>,
+    /// The JVMs that the brokers run in.
+    pub jvm: Jvm,
 }
 
 impl Default for KafkaSpec {
@@ -56,7 +58,39 @@ impl Default for KafkaSpec {
             acls: false,
             listeners: Vec::new(),
             properties: Vec::new(),
+            jvm: Jvm::Small,
         }
+    }
+}
+
+/// How a broker's JVM runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Jvm {
+    /// It starts quickly and stays small, and its code is never compiled at its best: for tests.
+    Small,
+    /// As `bin/kafka-server-start.sh` of Kafka 4.3.1 runs it: where speed is measured.
+    AsShipped,
+}
+
+impl Jvm {
+    /// The JVM's own options.
+    pub fn options(self) -> Vec<String> {
+        let options: &[&str] = match self {
+            Self::Small => {
+                &["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xms128m", "-Xmx512m"]
+            }
+            Self::AsShipped => &[
+                "-Xmx1G",
+                "-Xms1G",
+                "-server",
+                "-XX:+UseG1GC",
+                "-XX:MaxGCPauseMillis=20",
+                "-XX:InitiatingHeapOccupancyPercent=35",
+                "-XX:+ExplicitGCInvokesConcurrent",
+                "-Djava.awt.headless=true",
+            ],
+        };
+        options.iter().map(|option| (*option).to_owned()).collect()
     }
 }
 

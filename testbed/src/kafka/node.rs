@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::properties::{self, Endpoints};
-use super::{KafkaSpec, Place, tools};
+use super::{Jvm, KafkaSpec, Place, tools};
 use crate::certificates::Leaf;
 use crate::docker::image::Image;
 use crate::docker::{Container, Network};
@@ -27,6 +27,7 @@ pub struct Broker {
     endpoints: Endpoints,
     dir: PathBuf,
     ground: Ground,
+    jvm: Jvm,
     running: Option<Running>,
 }
 
@@ -78,7 +79,7 @@ impl Broker {
                 (endpoints, Ground::Network(network.clone()))
             }
         };
-        Ok(Self { endpoints, dir, ground, running: None })
+        Ok(Self { endpoints, dir, ground, jvm: spec.jvm, running: None })
     }
 
     /// The node's id.
@@ -220,13 +221,11 @@ impl Broker {
     }
 
     pub(super) async fn launch(&mut self, jars: &Jars) -> Result<(), Error> {
-        let mut broker = Java::small("kafka.Kafka", vec![self.properties_file().display().to_string()]);
         let log4j = self.dir.join("log4j2.properties");
-        broker.options.extend([
-            "-Xms128m".to_owned(),
-            "-Xmx512m".to_owned(),
-            format!("-Dlog4j2.configurationFile={}", log4j.display()),
-        ]);
+        let mut options = self.jvm.options();
+        options.push(format!("-Dlog4j2.configurationFile={}", log4j.display()));
+        let args = vec![self.properties_file().display().to_string()];
+        let broker = Java { options, main: "kafka.Kafka", args };
         let argument = broker.argument_file(jars, &self.dir.join("broker.args"))?;
         let log = self.dir.join("broker.log");
         // A second start must not take the first one's lines for its own.
