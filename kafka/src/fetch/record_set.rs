@@ -107,10 +107,29 @@ impl RecordSet {
     pub fn next_record(&mut self) -> Result<Option<Record>, RecordsError> {
         loop {
             while let Some(batch) = &mut self.open {
-                match batch.next_record()? {
-                    Some(record) if record.offset >= self.from => return Ok(Some(record)),
-                    Some(_) => {}
-                    None => self.open = None,
+                if batch.left == 0 {
+                    self.open = None;
+                    break;
+                }
+                let Some(read) = batch.read() else {
+                    return Err(RecordsError::Malformed(batch.base_offset, "a record is cut off"));
+                };
+                batch.left -= 1;
+                batch.at = read.end;
+                let offset = batch.base_offset.wrapping_add(read.offset_delta);
+                if offset >= self.from {
+                    // Made in one place, and so where the caller wants it: records are many, and each move counts.
+                    return Ok(Some(Record {
+                        offset,
+                        timestamp: match batch.timestamp_type {
+                            TimestampType::LogAppendTime => batch.timestamp,
+                            TimestampType::CreateTime => batch.timestamp.wrapping_add(read.timestamp_delta),
+                        },
+                        timestamp_type: batch.timestamp_type,
+                        key: read.key.map(|key| batch.body.slice(key)),
+                        value: read.value.map(|value| batch.body.slice(value)),
+                        headers: read.headers,
+                    }));
                 }
             }
             if !self.open_batch()? {
@@ -155,15 +174,11 @@ impl RecordSet {
         let body = attributes
             .decompress(body)
             .map_err(|source| RecordsError::Compression { offset: base_offset, source })?;
-        let is_appended = attributes.has_append_time();
-        Ok(Some(Batch {
-            left: count,
-            base_offset,
-            base_timestamp: i64_at(&batch, BASE_TIMESTAMP),
-            append_time: is_appended.then(|| i64_at(&batch, MAX_TIMESTAMP)),
-            body,
-            at: 0,
-        }))
+        let (timestamp_type, timestamp) = match attributes.has_append_time() {
+            true => (TimestampType::LogAppendTime, i64_at(&batch, MAX_TIMESTAMP)),
+            false => (TimestampType::CreateTime, i64_at(&batch, BASE_TIMESTAMP)),
+        };
+        Ok(Some(Batch { left: count, base_offset, timestamp_type, timestamp, body, at: 0 }))
     }
 
     /// Whether a batch belongs to an aborted transaction; keeps track of where these begin and end.
@@ -241,52 +256,47 @@ struct Batch {
     at: usize,
     left: i32,
     base_offset: i64,
-    base_timestamp: i64,
-    /// Of all records, where the broker has set it.
-    append_time: Option<i64>,
+    timestamp_type: TimestampType,
+    /// Of all records, or what their own are counted from.
+    timestamp: i64,
+}
+
+/// A record as it stands in its batch.
+struct RecordAt {
+    timestamp_delta: i64,
+    offset_delta: i64,
+    key: Option<Range<usize>>,
+    value: Option<Range<usize>>,
+    headers: Vec<(String, Option<Bytes>)>,
+    end: usize,
 }
 
 impl Batch {
+    /// The next one; `None` when it is longer than its batch.
     #[inline]
-    fn next_record(&mut self) -> Result<Option<Record>, RecordsError> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        let record = self.read().ok_or(RecordsError::Malformed(self.base_offset, "a record is cut off"))?;
-        self.left -= 1;
-        Ok(Some(record))
-    }
-
-    /// `None` when the record is longer than its batch.
-    #[inline]
-    fn read(&mut self) -> Option<Record> {
+    fn read(&self) -> Option<RecordAt> {
         let mut cursor = Cursor { bytes: &self.body, at: self.at };
         let length = usize::try_from(cursor.varint()?).ok()?;
         let end = cursor.at.checked_add(length).filter(|end| *end <= self.body.len())?;
-        cursor.skip(1)?;
+        cursor.skip(size_of::<Attributes>())?;
         let timestamp_delta = cursor.varint()?;
         let offset_delta = cursor.varint()?;
         let key = cursor.part()?;
         let value = cursor.part()?;
         let count = usize::try_from(cursor.varint()?).ok()?;
+        let headers = if count == 0 { Vec::new() } else { self.read_headers(count, cursor)? };
+        Some(RecordAt { timestamp_delta, offset_delta, key, value, headers, end })
+    }
+
+    #[inline(never)]
+    fn read_headers(&self, count: usize, mut cursor: Cursor<'_>) -> Option<Vec<(String, Option<Bytes>)>> {
         let mut headers = Vec::new();
         for _ in 0..count {
             let name = cursor.part()??;
             let name = String::from_utf8_lossy(&self.body[name]).into_owned();
             headers.push((name, cursor.part()?.map(|value| self.body.slice(value))));
         }
-        self.at = end;
-        Some(Record {
-            offset: self.base_offset.wrapping_add(offset_delta),
-            timestamp: self.append_time.unwrap_or(self.base_timestamp.wrapping_add(timestamp_delta)),
-            timestamp_type: match self.append_time {
-                Some(_) => TimestampType::LogAppendTime,
-                None => TimestampType::CreateTime,
-            },
-            key: key.map(|key| self.body.slice(key)),
-            value: value.map(|value| self.body.slice(value)),
-            headers,
-        })
+        Some(headers)
     }
 }
 
@@ -297,7 +307,7 @@ struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
-    /// Zigzag, seven bits to a byte; most are short.
+    /// Zigzag, seven bits to a byte; most have one or two.
     #[inline]
     fn varint(&mut self) -> Option<i64> {
         let first = *self.bytes.get(self.at)?;

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{ByteString, Schema, Value};
+use crate::{ByteString, Schema, TopicPartition, Value};
 
 /// A topic name, shared by the records of a batch.
 pub type Topic = Arc<str>;
@@ -266,12 +266,24 @@ pub enum TimestampType {
 pub struct SinkRecord {
     /// Topic, key, value, timestamp, headers, after the transforms.
     pub record: ConnectRecord,
-    /// The topic it was consumed from, whatever the transforms made of `record.topic`.
-    pub original_topic: Topic,
-    /// The partition it was consumed from.
-    pub original_partition: i32,
+    /// Where it was consumed from, if transforms have changed `record.topic` or `record.partition`.
+    pub original: Option<Arc<TopicPartition>>,
     /// Its offset there; transforms cannot change it.
     pub offset: i64,
     /// How its timestamp came about.
     pub timestamp_type: TimestampType,
+}
+
+impl SinkRecord {
+    /// The topic it was consumed from, whatever the transforms made of it.
+    pub fn original_topic(&self) -> &Topic {
+        self.original.as_ref().map_or(&self.record.topic, |original| &original.topic)
+    }
+
+    /// The partition it was consumed from. Panics when a record that was not consumed is passed off as one.
+    pub fn original_partition(&self) -> i32 {
+        let partition =
+            self.original.as_ref().map_or(self.record.partition, |original| Some(original.partition));
+        partition.expect("what was consumed has a partition")
+    }
 }

@@ -1,8 +1,13 @@
 //! Connect schemas: immutable, shared, cheap to clone.
 
+mod builder;
+
 use std::fmt;
+use std::ops::Deref;
+use std::ptr;
 use std::sync::{Arc, LazyLock};
 
+pub use self::builder::SchemaBuilder;
 use crate::{ByteString, ConnectError, Value};
 
 /// The shape of a value. A logical type (date, decimal, …) is a primitive type with a name.
@@ -104,7 +109,26 @@ struct Inner {
 
 /// A schema. Clones share their content; [`Schema::same`] tells sharing, `==` compares deeply.
 #[derive(Clone)]
-pub struct Schema(Arc<Inner>);
+pub struct Schema(Shared);
+
+/// Most records have plain schemas, so these are not even counted.
+#[derive(Clone)]
+enum Shared {
+    Plain(&'static Inner),
+    Made(Arc<Inner>),
+}
+
+impl Deref for Shared {
+    type Target = Inner;
+
+    #[inline]
+    fn deref(&self) -> &Inner {
+        match self {
+            Self::Plain(inner) => inner,
+            Self::Made(inner) => inner,
+        }
+    }
+}
 
 impl Schema {
     /// Starts a schema of any type.
@@ -178,18 +202,18 @@ impl Schema {
     /// The shared plain schema of a primitive type: no name, no default. Panics for arrays, maps and structs,
     /// which have no plain form.
     pub fn plain(kind: SchemaType, presence: Presence) -> Self {
-        static PLAIN: LazyLock<Vec<[Schema; 2]>> = LazyLock::new(|| {
+        static PLAIN: LazyLock<Vec<[Inner; 2]>> = LazyLock::new(|| {
             PRIMITIVES
                 .iter()
-                .map(|kind| [Schema::builder(*kind).build(), Schema::builder(*kind).optional().build()])
+                .map(|kind| [Schema::builder(*kind).0, Schema::builder(*kind).optional().0])
                 .collect()
         });
-        let position = PRIMITIVES.iter().position(|primitive| *primitive == kind);
-        let [required, optional] = &PLAIN[position.expect("only primitive types have a plain schema")];
-        match presence {
-            Presence::Required => required.clone(),
-            Presence::Optional => optional.clone(),
-        }
+        let [required, optional] =
+            PLAIN.get(kind as usize).expect("only primitive types have a plain schema");
+        Self(Shared::Plain(match presence {
+            Presence::Required => required,
+            Presence::Optional => optional,
+        }))
     }
 
     /// The shared required string schema.
@@ -286,20 +310,21 @@ impl Schema {
             .conforms_to(self)
             .map_err(|error| ConnectError::data("Invalid default value").with_source(error))?;
         let inner = Inner { default: Some(default), ..(*self.0).clone() };
-        Ok(Self(Arc::new(inner)))
+        Ok(Self(Shared::Made(Arc::new(inner))))
     }
 
     /// Tells this schema from all others for as long as a clone of it lives: the key for caches.
     pub(crate) fn identity(&self) -> usize {
-        Arc::as_ptr(&self.0) as usize
+        &raw const *self.0 as usize
     }
 
     /// Whether both are clones of one schema. Much cheaper than `==`.
     pub fn same(&self, other: &Schema) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        ptr::eq(&*self.0, &*other.0)
     }
 }
 
+/// In the order in which they are declared.
 const PRIMITIVES: [SchemaType; 9] = [
     SchemaType::Int8,
     SchemaType::Int16,
@@ -323,7 +348,7 @@ pub enum Presence {
 
 impl PartialEq for Schema {
     fn eq(&self, other: &Self) -> bool {
-        self.same(other) || self.0 == other.0
+        self.same(other) || *self.0 == *other.0
     }
 }
 
@@ -339,90 +364,6 @@ impl fmt::Display for Schema {
         match self.name() {
             Some(name) => write!(f, "Schema{{{name}:{}}}", self.kind()),
             None => write!(f, "Schema{{{}}}", self.kind()),
-        }
-    }
-}
-
-/// Puts a schema together.
-#[derive(Debug)]
-pub struct SchemaBuilder(Inner);
-
-impl SchemaBuilder {
-    /// Admits null.
-    #[must_use]
-    pub fn optional(mut self) -> Self {
-        self.0.optional = true;
-        self
-    }
-
-    /// Sets the name.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<ByteString>) -> Self {
-        self.0.name = Some(name.into());
-        self
-    }
-
-    /// Sets the version.
-    #[must_use]
-    pub fn version(mut self, version: i32) -> Self {
-        self.0.version = Some(version);
-        self
-    }
-
-    /// Sets the documentation.
-    #[must_use]
-    pub fn doc(mut self, doc: impl Into<ByteString>) -> Self {
-        self.0.doc = Some(doc.into());
-        self
-    }
-
-    /// Adds a parameter, or replaces the one of that name.
-    #[must_use]
-    pub fn parameter(mut self, name: impl Into<ByteString>, value: impl Into<ByteString>) -> Self {
-        let (name, value) = (name.into(), value.into());
-        match self.0.parameters.iter_mut().find(|(key, _)| *key == name) {
-            Some(parameter) => parameter.1 = value,
-            None => self.0.parameters.push((name, value)),
-        }
-        self
-    }
-
-    /// Sets the default. It is checked by [`SchemaBuilder::try_build`] and trusted by [`SchemaBuilder::build`].
-    #[must_use]
-    pub fn default_value(mut self, value: Value) -> Self {
-        self.0.default = Some(value);
-        self
-    }
-
-    /// Adds a struct member. The caller keeps names unique.
-    #[must_use]
-    pub fn field(mut self, name: impl Into<ByteString>, schema: Schema) -> Self {
-        let index = self.0.fields.len();
-        self.0.fields.push(Field { name: name.into(), index, schema });
-        self
-    }
-
-    /// The schema, for schemas that the program itself writes down.
-    pub fn build(self) -> Schema {
-        Schema(Arc::new(self.0))
-    }
-
-    /// The schema, for schemas that come from outside.
-    ///
-    /// # Errors
-    /// Data, when two fields share a name or the default does not fit the schema.
-    pub fn try_build(mut self) -> Result<Schema, ConnectError> {
-        for (index, field) in self.0.fields.iter().enumerate() {
-            if self.0.fields[..index].iter().any(|earlier| earlier.name == field.name) {
-                return Err(ConnectError::data(format!(
-                    "Cannot create field because of field name duplication {}",
-                    field.name
-                )));
-            }
-        }
-        match self.0.default.take() {
-            None => Ok(self.build()),
-            Some(default) => self.build().with_default(default),
         }
     }
 }

@@ -128,7 +128,7 @@ fn record(case: &Case<'_>, number: i32, offset: i64, mark: &str) -> SinkRecord {
     let (value_schema, value) = (case.value)(&text(number, offset, mark));
     SinkRecord {
         record: ConnectRecord {
-            topic: topic.clone(),
+            topic,
             partition: Some(partition),
             key_schema: None,
             key: Value::Null,
@@ -137,8 +137,7 @@ fn record(case: &Case<'_>, number: i32, offset: i64, mark: &str) -> SinkRecord {
             timestamp: Some(1_700_000_000_000),
             headers: Headers::none(),
         },
-        original_topic: topic,
-        original_partition: partition,
+        original: None,
         offset,
         timestamp_type: TimestampType::CreateTime,
     }

@@ -68,8 +68,7 @@ async fn sink(path: &str) -> f64 {
             timestamp: None,
             headers: Headers::none(),
         },
-        original_topic: "t".into(),
-        original_partition: 0,
+        original: None,
         offset: 0,
         timestamp_type: TimestampType::CreateTime,
     };

@@ -138,7 +138,7 @@ impl BatchId {
     fn of(records: &[SinkRecord]) -> Option<Self> {
         let first = records.first()?;
         let partition =
-            TopicPartition { topic: first.original_topic.clone(), partition: first.original_partition };
+            TopicPartition { topic: first.original_topic().clone(), partition: first.original_partition() };
         Some(Self(partition, first.offset, records.len()))
     }
 }

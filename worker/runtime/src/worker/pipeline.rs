@@ -133,49 +133,48 @@ impl Pipeline {
     pub(crate) fn decode(
         &mut self,
         from: &TopicPartition,
-        raw: Record,
+        raw: &Record,
         metrics: &TaskMetrics,
         records: &mut Vec<SinkRecord>,
     ) -> Result<(), ConnectError> {
-        match self.try_decode(from, &raw) {
-            Ok(record) => {
-                records.push(record);
-                Ok(())
-            }
-            Err(failure) => {
-                let (TopicPartition { topic, partition }, offset) = (from, raw.offset);
-                let time = timestamp(&raw)
-                    .map(|t| format!(", timestamp={t}, timestampType={:?}", timestamp_type(&raw)))
-                    .unwrap_or_default();
-                let record = || {
-                    format!(
-                        ", where consumed record is {{topic='{topic}', partition={partition}, offset={offset}{time}}}"
-                    )
-                };
-                self.judge(failure, record, metrics)
-            }
-        }
+        let Err(failure) = self.try_decode(from, raw, records) else { return Ok(()) };
+        let (TopicPartition { topic, partition }, offset) = (from, raw.offset);
+        let time = timestamp(raw)
+            .map(|t| format!(", timestamp={t}, timestampType={:?}", timestamp_type(raw)))
+            .unwrap_or_default();
+        let record = || {
+            format!(
+                ", where consumed record is {{topic='{topic}', partition={partition}, offset={offset}{time}}}"
+            )
+        };
+        self.judge(failure, record, metrics)
     }
 
-    fn try_decode(&mut self, from: &TopicPartition, raw: &Record) -> Result<SinkRecord, Failure> {
+    fn try_decode(
+        &mut self,
+        from: &TopicPartition,
+        raw: &Record,
+        records: &mut Vec<SinkRecord>,
+    ) -> Result<(), Failure> {
         let converters = &mut self.converters;
-        let failed = |stage| move |error| Failure { stage, error };
-        let key =
-            converters.key.to_connect_data(&from.topic, raw.key.as_ref()).map_err(failed(Stage::Key))?;
-        let value = converters
-            .value
-            .to_connect_data(&from.topic, raw.value.as_ref())
-            .map_err(failed(Stage::Value))?;
+        let key = match converters.key.to_connect_data(&from.topic, raw.key.as_ref()) {
+            Ok(key) => key,
+            Err(error) => return Err(Failure { stage: Stage::Key, error }),
+        };
+        let value = match converters.value.to_connect_data(&from.topic, raw.value.as_ref()) {
+            Ok(value) => value,
+            Err(error) => return Err(Failure { stage: Stage::Value, error }),
+        };
         let mut headers = Vec::with_capacity(raw.headers.len());
         for (name, data) in &raw.headers {
             let name = name.as_str().into();
             let header = converters
                 .header
                 .to_connect_header(&from.topic, &name, data.as_ref())
-                .map_err(failed(Stage::Header))?;
+                .map_err(|error| Failure { stage: Stage::Header, error })?;
             headers.push(Header { key: name, schema: header.schema, value: header.value });
         }
-        Ok(SinkRecord {
+        records.push(SinkRecord {
             record: ConnectRecord {
                 topic: from.topic.clone(),
                 partition: Some(from.partition),
@@ -186,11 +185,11 @@ impl Pipeline {
                 timestamp: timestamp(raw),
                 headers: Headers::from(headers),
             },
-            original_topic: from.topic.clone(),
-            original_partition: from.partition,
+            original: None,
             offset: raw.offset,
             timestamp_type: timestamp_type(raw),
-        })
+        });
+        Ok(())
     }
 
     /// Counts and logs a failure, and says whether the task goes on.

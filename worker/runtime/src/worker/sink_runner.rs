@@ -192,7 +192,7 @@ impl SinkRunner {
                     self.progress.offsets.read(&partition, record.offset);
                 }
                 end = Some(record.offset.saturating_add(1));
-                self.pipeline.decode(&partition, record, &self.metrics, &mut records)?;
+                self.pipeline.decode(&partition, &record, &self.metrics, &mut records)?;
             }
             ends.extend(end.map(|end| (partition, end)));
         }
@@ -284,7 +284,9 @@ impl SinkRunner {
         drop(noted);
         if let Some(batch) = &mut self.progress.pending {
             let is_gone = |r: &SinkRecord| {
-                partitions.iter().any(|p| p.topic == r.original_topic && p.partition == r.original_partition)
+                partitions
+                    .iter()
+                    .any(|p| p.topic == *r.original_topic() && p.partition == r.original_partition())
             };
             batch.records.retain(|r| !is_gone(r));
             batch.ends.retain(|p, _| !partitions.contains(p));

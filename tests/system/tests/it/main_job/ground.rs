@@ -33,9 +33,9 @@ impl Ground {
             place: Place::Network(inner.clone()),
             security: Security::sasl_ssl(),
             acls: true,
-            listeners: Vec::new(),
             // Without the records that an idle controller writes, every record of the metadata log is a change.
             properties: vec![("metadata.max.idle.interval.ms".to_owned(), "0".to_owned())],
+            ..KafkaSpec::default()
         });
         let password = Sudo::Password(SecretString::from(SUDO_PASSWORD));
         let bookworm = SshHost::start(Debian::Debian12, HostSpec { sudo: password, ..in_both() });

@@ -22,8 +22,7 @@ fn record(offset: i64, value: Value) -> SinkRecord {
             timestamp: None,
             headers: Headers::none(),
         },
-        original_topic: "t".into(),
-        original_partition: 0,
+        original: None,
         offset,
         timestamp_type: TimestampType::NoTimestampType,
     }
