@@ -52,9 +52,9 @@ pub(super) struct Queue {
 /// What came of a record that was handed over.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Appended {
-    /// It is in a batch that others have begun.
+    /// There is nothing to do about it yet.
     Taken,
-    /// It is in a batch that is new, or has filled one.
+    /// There may be something to send, or a batch whose time has begun.
     TakenWithNews,
     /// There is no room, or nobody knows its partitions yet: it was not taken.
     NotYet,

@@ -292,13 +292,13 @@ impl Deliveries for Nobody {
     fn delivered(&self, _run: Run, _result: Result<Stored, &ProduceError>) {}
 }
 
-/// Until a broker has got it.
+/// Until a broker has got it, or nothing more can come.
 async fn write(client: &Client, script: &Script) {
     let config = ProducerConfig { is_idempotent: false, ..ProducerConfig::default() };
     let producer = Producer::new(client.clone(), config, Arc::new(Nobody));
     let record = RecordToSend { value: Some(b"v"), ..RecordToSend::default() };
     producer.send("t", &record, 0).await.unwrap();
-    script.until_asked(ApiKey::Produce, 1).await;
+    let _ = tokio::time::timeout(Duration::from_secs(600), script.until_asked(ApiKey::Produce, 1)).await;
 }
 
 fn acl() -> kafka_control::Acl {

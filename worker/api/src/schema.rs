@@ -324,7 +324,7 @@ impl Schema {
     }
 }
 
-/// In the order in which they are declared.
+/// In the order in which they are declared: plain schemas are found by it.
 const PRIMITIVES: [SchemaType; 9] = [
     SchemaType::Int8,
     SchemaType::Int16,
@@ -336,6 +336,14 @@ const PRIMITIVES: [SchemaType; 9] = [
     SchemaType::String,
     SchemaType::Bytes,
 ];
+
+const _: () = {
+    let mut place = 0;
+    while place < PRIMITIVES.len() {
+        assert!(PRIMITIVES[place] as usize == place);
+        place += 1;
+    }
+};
 
 /// Whether a schema admits null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
