@@ -41,8 +41,9 @@ impl Group for Files {
          the topic's high watermark is at the last record. Sink: from the `POST` until the file holds the last byte; every \
          sink reads the same topic, which the JVM worker filled at its defaults. Each round starts new workers and gives \
          each of them two turns: the first million after the start, as after every deployment, and a later one, when the \
-         JVM has compiled what it will. A round before them does not count: the broker's code is compiled in it. Processor time is that of the worker's process alone, within the same span. The \
-         SHA-256 of every topic and of every file equals that of the input.\n"
+         JVM has compiled what it will. A round before them does not count: the broker's code is compiled in it. Processor \
+         time is that of the worker's process alone, within the same span. The SHA-256 of every topic and of every file \
+         equals that of the input.\n"
             .to_owned()
     }
 

@@ -1,28 +1,29 @@
 //! The JVM worker as people run it: untouched, and at its best documented settings.
 
+use testbed::kafka::SCRIPTS_JVM_OPTIONS;
+
 /// Options and properties of one way to run it.
 #[derive(Debug)]
 pub(crate) struct Tuning {
     pub(crate) name: &'static str,
-    /// Of the JVM.
-    pub(crate) options: &'static [&'static str],
+    heap: &'static [&'static str],
+    options: &'static [&'static str],
     /// Of the worker, beside those that both workers are given.
     pub(crate) properties: &'static [(&'static str, &'static str)],
+}
+
+impl Tuning {
+    /// Those of the JVM.
+    pub(crate) fn options(&self) -> Vec<&'static str> {
+        [self.heap, self.options].concat()
+    }
 }
 
 /// As `bin/connect-distributed.sh` of Kafka 4.3.1 starts it.
 pub(crate) static DEFAULTS: Tuning = Tuning {
     name: "JVM, defaults",
-    options: &[
-        "-Xms256M",
-        "-Xmx2G",
-        "-server",
-        "-XX:+UseG1GC",
-        "-XX:MaxGCPauseMillis=20",
-        "-XX:InitiatingHeapOccupancyPercent=35",
-        "-XX:+ExplicitGCInvokesConcurrent",
-        "-Djava.awt.headless=true",
-    ],
+    heap: &["-Xms256M", "-Xmx2G"],
+    options: SCRIPTS_JVM_OPTIONS,
     properties: &[],
 };
 
@@ -30,14 +31,8 @@ pub(crate) static DEFAULTS: Tuning = Tuning {
 /// and polls.
 pub(crate) static TUNED: Tuning = Tuning {
     name: "JVM, tuned",
-    options: &[
-        "-Xms2G",
-        "-Xmx2G",
-        "-server",
-        "-XX:+UseParallelGC",
-        "-XX:+AlwaysPreTouch",
-        "-Djava.awt.headless=true",
-    ],
+    heap: &["-Xms2G", "-Xmx2G"],
+    options: &["-server", "-XX:+UseParallelGC", "-XX:+AlwaysPreTouch", "-Djava.awt.headless=true"],
     properties: &[
         ("producer.batch.size", "1048576"),
         ("producer.linger.ms", "10"),

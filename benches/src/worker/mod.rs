@@ -36,9 +36,9 @@ fn versions() -> Vec<String> {
         ),
         format!(
             "JVM, defaults: as `bin/connect-distributed.sh` starts it: `{}`",
-            jvm::DEFAULTS.options.join(" ")
+            jvm::DEFAULTS.options().join(" ")
         ),
-        format!("JVM, tuned: `{}`", jvm::TUNED.options.join(" ")),
+        format!("JVM, tuned: `{}`", jvm::TUNED.options().join(" ")),
         format!(
             "JVM, tuned: properties {}",
             jvm::TUNED

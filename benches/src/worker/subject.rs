@@ -86,7 +86,7 @@ impl Worker {
         let config = folder.join("worker.properties");
         std::fs::write(&config, connect::properties(kafka, &folder, &port, &rows).await?)?;
         let program = match subject {
-            Subject::Jvm(tuning) => connect::jvm(&folder, &config, tuning.options).await?,
+            Subject::Jvm(tuning) => connect::jvm(&folder, &config, &tuning.options()).await?,
             Subject::Ours => Program {
                 program: bench.program("connect-worker")?,
                 package: "",

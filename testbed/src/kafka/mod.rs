@@ -63,6 +63,16 @@ impl Default for KafkaSpec {
     }
 }
 
+/// What every JVM gets that Kafka's own scripts start, brokers and workers. Source: `bin/kafka-run-class.sh` of 4.3.1.
+pub const SCRIPTS_JVM_OPTIONS: &[&str] = &[
+    "-server",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+    "-Djava.awt.headless=true",
+];
+
 /// How a broker's JVM runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Jvm {
@@ -75,22 +85,13 @@ pub enum Jvm {
 impl Jvm {
     /// The JVM's own options.
     pub fn options(self) -> Vec<String> {
-        let options: &[&str] = match self {
+        let (heap, others): (&[&str], &[&str]) = match self {
             Self::Small => {
-                &["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xms128m", "-Xmx512m"]
+                (&["-Xms128m", "-Xmx512m"], &["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"])
             }
-            Self::AsShipped => &[
-                "-Xmx1G",
-                "-Xms1G",
-                "-server",
-                "-XX:+UseG1GC",
-                "-XX:MaxGCPauseMillis=20",
-                "-XX:InitiatingHeapOccupancyPercent=35",
-                "-XX:+ExplicitGCInvokesConcurrent",
-                "-Djava.awt.headless=true",
-            ],
+            Self::AsShipped => (&["-Xmx1G", "-Xms1G"], SCRIPTS_JVM_OPTIONS),
         };
-        options.iter().map(|option| (*option).to_owned()).collect()
+        heap.iter().chain(others).map(|option| (*option).to_owned()).collect()
     }
 }
 
