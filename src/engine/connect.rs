@@ -39,6 +39,8 @@ enum ConnectError {
     Control(#[from] ControlError),
     #[error("{host}: belongs to cluster {cluster} as made from another control machine")]
     Foreign { host: HostName, cluster: String, folder: String },
+    #[error("{host}: {path} cannot be read, so nobody knows whose host it is")]
+    HiddenMarker { host: HostName, path: String },
     #[error("{host}: has no route to {broker}, so `bind: private` has no address")]
     NoRoute { host: HostName, broker: String },
 }
@@ -51,6 +53,7 @@ impl ConnectError {
             | Self::Secret(_)
             | Self::Control(_)
             | Self::Foreign { .. }
+            | Self::HiddenMarker { .. }
             | Self::NoRoute { .. } => FailureKind::Check,
         }
     }
@@ -71,6 +74,7 @@ impl ConnectError {
             Self::NoRoute { .. } => {
                 Some("give the host's IP address as its `address`, or choose another `bind`".into())
             }
+            Self::HiddenMarker { path, .. } => Some(format!("look at the host what `cat {path}` says")),
             Self::Foreign { folder, .. } => Some(format!(
                 "bring {folder} from the control machine that made the cluster (it is private: use scp -r), then run \
                  again; nothing is minted anew in silence"
@@ -217,10 +221,14 @@ async fn look(
     home: &ControlHome,
 ) -> Result<Seen, ConnectError> {
     if Fields::parse(&answer).is_yes("marker_hidden") {
-        let root = quote(&host_root(inventory, host).to_string_lossy());
-        let mut command = Command::look("read the marker", questions.script(&root));
+        let root = host_root(inventory, host);
+        let mut command = Command::look("read the marker", questions.script(&quote(&root.to_string_lossy())));
         command.privilege = privilege(inventory);
         answer = host.check(&command).await?;
+        if Fields::parse(&answer).is_yes("marker_hidden") {
+            let path = root.join("marker").display().to_string();
+            return Err(ConnectError::HiddenMarker { host: spec.name.clone(), path });
+        }
     }
     let fields = Fields::parse(&answer);
     let theirs = fields.optional("marker");

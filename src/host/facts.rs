@@ -40,6 +40,7 @@ fi
 /// The time once more: what comes between may take long, and the host's clock is compared at the middle of it all.
 const END: &str = r#"
 if { read -r ended _ </proc/uptime; } 2>/dev/null; then echo "until=$((now + ${ended%.*} - ${began%.*}))"; fi
+echo whole=yes
 "#;
 
 /// `also` is a script that goes with it.
@@ -74,9 +75,12 @@ impl SudoAnswer {
 }
 
 /// Reads the answer; `midpoint` is our clock, in seconds, half-way through the round trip. `None` when a field is
-/// missing.
+/// missing or the answer has no end.
 pub(super) fn parse(answer: &str, midpoint: i64) -> Option<(HostFacts, SudoAnswer)> {
     let fields = Fields::parse(answer);
+    if !fields.is_yes("whole") {
+        return None;
+    }
     let said = fields.text("sudo_said").to_owned();
     let sudo = match fields.text("sudo") {
         "root" => SudoAnswer::NotNeeded,
@@ -110,7 +114,7 @@ mod tests {
     use super::*;
 
     const DEBIAN: &str = "now=1000\nos=debian\nos_like=\nos_version=12\nos_codename=bookworm\narchitecture=x86_64\n\
-                          user=ubuntu\nuid=1000\ngid=1000\nhome=/home/ubuntu\nhostname=w1\n";
+                          user=ubuntu\nuid=1000\ngid=1000\nhome=/home/ubuntu\nhostname=w1\nwhole=yes\n";
 
     #[test]
     fn facts_and_sudo_are_read() {
@@ -128,6 +132,8 @@ mod tests {
     fn an_incomplete_answer_is_refused() {
         assert!(parse(DEBIAN, 0).is_none());
         assert!(parse("sudo=root\n", 0).is_none());
+        let cut_off = format!("{DEBIAN}sudo=root\n").replace("whole=yes\n", "");
+        assert!(parse(&cut_off, 0).is_none());
     }
 
     #[test]

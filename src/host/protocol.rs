@@ -39,8 +39,9 @@ pub(super) const CUT_SHORT: i32 = 125;
 /// The wrapper around every script. No single quote, backslash, exclamation mark or line break: it stands in single
 /// quotes for sh, bash, zsh, fish and csh alike.
 ///
-/// The subshell in the background outlives the input: it sees the end of our stream when this machine is gone, and ends the
-/// whole process group, which `timeout` has made. When the script is done the session closes and it ends too.
+/// The subshell in the background outlives the input: it sees the end of our stream when this machine is gone, and ends
+/// the whole process group, which `timeout` has made. When the script is done the session closes and it ends alone: a
+/// login shell may still be passing on what the script has said.
 const WRAPPER: &str = concat!(
     "LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export LC_ALL PATH; umask 022; cd /; ",
     "while IFS= read -r l; do [ \"$l\" = provision-begin ] && break; done; ",
@@ -49,7 +50,7 @@ const WRAPPER: &str = concat!(
     "case $s in *\"# provision-end\") ;; *) exit 125 ;; esac; ",
     "echo @provision:begin@; echo @provision:begin@ >&2; exec 3<&0; ",
     "{ [ \"$n\" = 0 ] || head -c \"$n\" <&3; ",
-    "if [ \"$m\" = watch ]; then ( exec <&3 >/dev/null 2>&1; while read -r l; do :; done; kill -s TERM 0 ) & fi; } ",
+    "if [ \"$m\" = watch ]; then ( exec <&3 >/dev/null 2>&1; while read -r l; do :; done; kill -0 $$ && kill -s TERM 0 ) & fi; } ",
     "| ( exec 3<&-; eval \"$s\" )",
 );
 

@@ -260,8 +260,8 @@ impl RemoteHost {
         let running = self.transport.start(&line).await.map_err(|error| self.lost(command, error))?;
         let Running { stdin, stdout, stderr, status } = running;
         let finished = async {
-            let (stdout, stderr, status) = tokio::join!(read(stdout), read(stderr), status);
-            status.map(|status| (stdout, stderr, status))
+            let (stdout, stderr) = tokio::join!(read(stdout), read(stderr));
+            status.await.map(|status| (stdout, stderr, status))
         };
         let limit = command.timeout + GRACE;
         let (stdout, stderr, status) = tokio::select! {

@@ -67,7 +67,7 @@ async fn every_login_shell_and_sudo_model_is_understood() -> Result<()> {
             .await?;
     host.exec(LOGINS).await?;
     let addresses = more_addresses(&host, &open).await?;
-    let shells = ["in-dash", "in-fish", "in-tcsh", "noisy"].into_iter().zip(&addresses);
+    let shells = ["in-dash", "in-fish", "in-tcsh", "noisy", "recorded"].into_iter().zip(&addresses);
     let entries = shells.map(|(name, address)| Entry {
         user: name.to_owned(),
         address: address.clone(),
@@ -92,17 +92,24 @@ async fn every_login_shell_and_sudo_model_is_understood() -> Result<()> {
 }
 
 /// Gives a host further addresses: an inventory has each address once.
-async fn more_addresses(host: &SshHost, network: &Network) -> Result<[String; 4]> {
-    let addresses = [101, 102, 103, 104].map(|last| network.address(last).to_string());
+async fn more_addresses(host: &SshHost, network: &Network) -> Result<[String; 5]> {
+    let addresses = [101, 102, 103, 104, 105].map(|last| network.address(last).to_string());
     host.exec(&addresses.each_ref().map(|ip| format!("ip address add {ip}/24 dev eth0\n")).concat()).await?;
     Ok(addresses)
 }
 
-/// Users with other shells, one with a start-up file that talks; all of them may use sudo.
+/// Users with other shells, one with a start-up file that talks, one whose shell keeps a record of what is said and
+/// passes it on when the command has ended long since; all of them may use sudo.
 const LOGINS: &str = r#"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update >/dev/null
 apt-get install -y --no-install-recommends fish tcsh >/dev/null
+cat >/usr/local/bin/recorded <<'END'
+#!/bin/bash
+exec > >(said=$(tee -a ~/record; echo .); tail -s 0.1 --pid=$$ -f /dev/null; printf %s "${said%.}")
+exec bash "$@"
+END
+chmod 755 /usr/local/bin/recorded
 login() {
   useradd --create-home --shell "$(command -v "$2")" "$1"
   cp -r /home/ubuntu/.ssh "/home/$1/"
@@ -113,6 +120,7 @@ login in-dash dash
 login in-fish fish
 login in-tcsh tcsh
 login noisy bash
+login recorded recorded
 echo 'echo "provision-begin, or welcome"; echo careful >&2' | tee /home/noisy/.bashrc >/home/noisy/.profile
 "#;
 

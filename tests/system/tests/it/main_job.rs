@@ -181,9 +181,9 @@ async fn another_machine(ground: &Ground, provision: &Provision) -> Result<()> {
     let run = provision.elsewhere("elsewhere").expect(4, &["--yes"]).await?;
     for (name, _) in ground.hosts() {
         let is_refused = |line: &str| line.starts_with(&format!("error: {name}: "));
-        ensure!(run.stdout.lines().any(is_refused), "nothing is said of {name}");
+        ensure!(run.stdout.lines().any(is_refused), "nothing is said of {name}:\n{}", run.stdout);
     }
-    ensure!(run.stdout.contains("elsewhere/main-job from the control machine"), "what to bring is not said");
+    run.ensure(4, &["elsewhere/main-job from the control machine"])?;
     watch.ensure_silence("a run without the cluster's folder").await?;
     ensure!(!provision.folder().join("elsewhere/main-job").exists(), "secrets were drawn anew");
     Ok(())

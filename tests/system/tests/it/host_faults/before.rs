@@ -133,6 +133,15 @@ const FAULTS: &[Fault] = &[
         remedy: &["ssh.sudo.password"],
     },
     Fault {
+        name: "a marker that cannot be read",
+        make: "mkdir -p /etc/provision/faults/marker",
+        undo: "rm -r /etc/provision",
+        instead: Instead::Nothing,
+        exit: 4,
+        cause: &["/etc/provision/faults/marker cannot be read", "whose host it is"],
+        remedy: &["cat /etc/provision/faults/marker"],
+    },
+    Fault {
         name: "a port taken by a stranger",
         make: "setsid perl -MIO::Socket::INET -e \
                '$s = IO::Socket::INET->new(Listen => 5, LocalPort => 8083) or die; sleep' >/dev/null 2>&1 &
