@@ -4,6 +4,7 @@
 //! Only what changes nothing is put together ([`Purpose::Look`]), so that a look which fails can simply be taken again
 //! alone, with everything that it has to say. Nothing here knows what is looked at.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,11 +19,12 @@ pub(super) const GATHERING: Duration = Duration::from_millis(2);
 const LOOK: &str = "@provision:look@";
 const STATUS: &str = "@provision:status@";
 
-/// All looks run side by side, each writing when it and the ones before it are done: the pipeline keeps their outputs
-/// apart and in order, without a file. What they print on standard error is dropped; see [`split`].
+/// All looks run side by side, and each says what it has to say when it is its turn: whoever reads the only line of a pipe
+/// writes, and puts the line back. So their outputs are kept apart without a file, and with two processes for each.
+/// What they print on standard error is dropped; see [`split`].
 const FUNCTION: &str = "look() {\n\
-    said=$( (eval \"$1\") </dev/null 2>/dev/null; echo \"@provision:status@$?\" )\n\
-    cat; echo @provision:look@; printf '%s\\n' \"$said\"\n\
+    said=$(exec </dev/null 2>/dev/null 8<&- 9>&-; trap 'echo \"@provision:status@$?\"' EXIT; eval \"$2\"; exit)\n\
+    read -r turn <&8; printf '%s\\n' \"@provision:look@$1\" \"$said\"; echo >&9\n\
     }\n";
 
 /// Whether a command may go with others.
@@ -94,10 +96,12 @@ impl Drop for Lead<'_> {
 
 /// All of `looks` as one look; they are of one privilege.
 pub(super) fn combine(looks: &[Waiting]) -> Command {
-    let calls: Vec<String> =
-        looks.iter().map(|look| format!("look {}", quote(&look.command.script))).collect();
+    let call =
+        |(number, look): (usize, &Waiting)| format!("look {number} {} &\n", quote(&look.command.script));
+    let calls: String = looks.iter().enumerate().map(call).collect();
     let titles: Vec<&str> = looks.iter().map(|look| look.command.title.as_str()).collect();
-    let mut combined = Command::look(titles.join(", "), format!("{FUNCTION}: | {}\n", calls.join(" | ")));
+    let script = format!("{FUNCTION}echo | {{\nexec 8<&0 9>/proc/self/fd/0 </dev/null\n{calls}wait\n}}\n");
+    let mut combined = Command::look(titles.join(", "), script);
     combined.timeout = looks.iter().map(|look| look.command.timeout).max().unwrap_or(combined.timeout);
     combined.privilege = looks.first().map_or(Privilege::Login, |look| look.command.privilege);
     combined
@@ -107,22 +111,27 @@ pub(super) fn combine(looks: &[Waiting]) -> Command {
 ///
 /// Nothing when the outputs cannot be told apart.
 pub(super) fn split(stdout: &str, count: usize) -> Vec<Option<Output>> {
-    let mut parts: Vec<String> = Vec::new();
+    let mut parts: BTreeMap<usize, String> = BTreeMap::new();
+    let mut current = None;
     for line in stdout.split_inclusive('\n') {
-        match parts.last_mut() {
-            _ if line.trim_end() == LOOK => parts.push(String::new()),
-            Some(part) => part.push_str(line),
-            None => {}
+        if let Some(number) = line.strip_prefix(LOOK) {
+            let Ok(number) = number.trim_end().parse() else { return Vec::new() };
+            if parts.insert(number, String::new()).is_some() {
+                return Vec::new();
+            }
+            current = Some(number);
+        } else if let Some(part) = current.and_then(|number| parts.get_mut(&number)) {
+            part.push_str(line);
         }
     }
-    if parts.len() != count {
+    if !parts.keys().copied().eq(0..count) {
         return Vec::new();
     }
     let read = |part: &String| {
         let (stdout, status) = part.rsplit_once(STATUS)?;
         (status.trim() == "0").then(|| Output { status: 0, stdout: stdout.to_owned(), stderr: String::new() })
     };
-    parts.iter().map(read).collect()
+    parts.values().map(read).collect()
 }
 
 #[cfg(test)]
@@ -172,8 +181,9 @@ mod tests {
 
     #[test]
     fn answers_that_were_cut_off_are_none() {
-        assert!(split("@provision:look@\nfoo", 2).is_empty());
-        assert_eq!(split("@provision:look@\nfoo", 1), [None]);
+        assert!(split("@provision:look@0\nfoo", 2).is_empty());
+        assert_eq!(split("@provision:look@0\nfoo", 1), [None]);
+        assert!(split("@provision:look@0\n@provision:look@0\n", 2).is_empty());
     }
 
     #[test]
