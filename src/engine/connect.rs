@@ -11,7 +11,8 @@ use crate::causes::chain;
 use crate::control::{ControlError, ControlHome};
 use crate::desired::{host_root, host_root_word, privilege};
 use crate::host::{
-    Command, Host, HostError, HostExt, LocalTransport, RemoteHost, SshHop, SshRun, SshTarget, Transport,
+    Command, Host, HostError, HostExt, LocalTransport, Privilege, RemoteHost, SshHop, SshRun, SshTarget,
+    Transport,
 };
 use crate::inventory::model::{self, Bind, Connection, HostName, Inventory, Ssh, Sudo};
 use crate::plan::Target;
@@ -150,7 +151,10 @@ async fn one(
     };
     let questions = Questions::new(inventory, spec);
     let script = questions.script(&host_root_word(inventory, spec));
-    let connected = RemoteHost::connect(spec.name.clone(), Arc::clone(&transport), password, &script).await;
+    let will_need_root = privilege(inventory) == Privilege::Root;
+    let name = spec.name.clone();
+    let connected =
+        RemoteHost::connect(name, Arc::clone(&transport), password, will_need_root, &script).await;
     let (host, answer): (Arc<dyn Host>, _) = match connected {
         Ok((host, answer)) => (Arc::new(host), answer),
         Err(error) => {

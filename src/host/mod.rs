@@ -158,7 +158,7 @@ pub(crate) struct Output {
     pub(crate) stderr: String,
 }
 
-/// How root is reached on a host, found out once at connect.
+/// How root is reached on a host, as far as it is known.
 #[derive(Debug, Clone)]
 pub(crate) enum Sudo {
     /// Already root.

@@ -1,7 +1,7 @@
 //! A host behind any transport: the protocol of `protocol.rs` spoken, privileges applied, answers bounded.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -29,7 +29,10 @@ pub(crate) struct RemoteHost {
     name: HostName,
     transport: Arc<dyn Transport>,
     facts: HostFacts,
+    /// As it was found or believed at connect.
     sudo: Sudo,
+    /// As it was when root was first asked for.
+    proven_sudo: OnceLock<Sudo>,
     /// Bounds the commands that run at the same time (`MaxSessions` of sshd).
     commands: Semaphore,
     /// Held for reading by scripts that must come to their end.
@@ -43,6 +46,7 @@ impl RemoteHost {
     /// Looks at the host once: what it is, and how root is reached with `sudo_password` or without.
     ///
     /// A login without any way to root is not an error here; commands that ask for root are then refused.
+    /// `will_need_root`: then sudo without a password is believed to work until it is first used.
     ///
     /// `also` is a script that prints fields of its own as the login user, in the same round trip; what it printed is
     /// returned with the rest of the answer.
@@ -50,6 +54,7 @@ impl RemoteHost {
         name: HostName,
         transport: Arc<dyn Transport>,
         sudo_password: Option<SecretString>,
+        will_need_root: bool,
         also: &str,
     ) -> Result<(Self, String), HostError> {
         let mut host = Self {
@@ -61,8 +66,10 @@ impl RemoteHost {
             transport,
             facts: HostFacts::default(),
             sudo: Sudo::Unavailable { said: String::new() },
+            proven_sudo: OnceLock::new(),
         };
-        let command = facts::command(sudo_password.as_ref(), also);
+        let trusts_sudo = will_need_root && sudo_password.is_none();
+        let command = facts::command(sudo_password.as_ref(), trusts_sudo, also);
         let sent = unix_seconds();
         let output = host.run_alone(&command).await.map_err(|error| match error {
             HostError::Start { host, source, .. } => HostError::Unreachable {
@@ -89,7 +96,7 @@ impl RemoteHost {
     }
 
     fn elevation(&self, privilege: Privilege) -> Result<(Elevation, Option<&SecretString>), HostError> {
-        match (privilege, &self.sudo) {
+        match (privilege, self.sudo()) {
             (Privilege::Login, _) | (Privilege::Root, Sudo::NotNeeded) => Ok((Elevation::None, None)),
             (Privilege::Root, Sudo::Passwordless) => Ok((Elevation::Sudo, None)),
             (Privilege::Root, Sudo::Password(password)) => Ok((Elevation::SudoWithPassword, Some(password))),
@@ -124,6 +131,10 @@ impl RemoteHost {
         let said = outputs.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ");
         let host = self.name.clone();
         if elevation != Elevation::None && said.contains("sudo:") {
+            // Of a way that has led to root before, this is no more than a failure.
+            if elevation == Elevation::Sudo {
+                self.proven_sudo.get_or_init(|| Sudo::Unavailable { said: said.clone() });
+            }
             return self.no_privilege(said);
         }
         if status == 127 {
@@ -145,7 +156,7 @@ impl Host for RemoteHost {
     }
 
     fn sudo(&self) -> &Sudo {
-        &self.sudo
+        self.proven_sudo.get().unwrap_or(&self.sudo)
     }
 
     async fn run(&self, command: &Command) -> Result<Output, HostError> {
@@ -292,6 +303,9 @@ impl RemoteHost {
             }
             return Err(self.never_began(command, elevation, status, [&stderr, &stdout]));
         };
+        if elevation == Elevation::Sudo {
+            self.proven_sudo.get_or_init(|| Sudo::Passwordless);
+        }
         // `timeout -k` reports its second, harder signal as 137, which a script may report too.
         let hard_killed = status == 137 && started.elapsed() >= command.timeout;
         Ok(Output {

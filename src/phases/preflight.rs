@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::{Finding, Phase, PhaseError, Planned, Scope, Scoped, Severity};
 use crate::desired::{self, host_root};
-use crate::host::{Command, HostExt, HostFacts, Privilege, Sudo};
+use crate::host::{Command, HostError, HostExt, HostFacts, Privilege, Sudo};
 use crate::inventory::model::{Inventory, Runtime, UnitName};
 use crate::plan::{Change, Target};
 use crate::shell::preflight::{self, Answers, Broker, BrokerAnswer, HeldPort, Questions};
@@ -58,12 +58,14 @@ impl Phase for Preflight {
             Sudo::Unavailable { .. } => Privilege::Login,
             _ => desired::privilege(at.inventory()),
         };
-        let look = Command { privilege, ..preflight::look(&questions) };
         let look = async {
-            let (answer, engine) = tokio::try_join!(host.check(&look), held_ports::ask_early(at, privilege))?;
-            let mut answers = preflight::parse(&questions, &answer);
-            answers.held = held_ports::look(at, privilege, &answers.listening, engine).await?;
-            Ok::<_, PhaseError>(answers)
+            match ask(at, &questions, privilege).await {
+                // Which is told together with what the login user sees.
+                Err(HostError::NoPrivilege { .. }) if matches!(host.sudo(), Sudo::Unavailable { .. }) => {
+                    ask(at, &questions, Privilege::Login).await
+                }
+                answers => answers,
+            }
         };
         let (answers, advertised) = tokio::join!(look, advertised_brokers(at));
         let mut answers = answers?;
@@ -91,6 +93,15 @@ impl Phase for Preflight {
     async fn apply(&self, _: &Scoped<'_>, _: &PreflightFacts, _: &Change) -> Result<(), PhaseError> {
         unreachable!("preflight plans no changes")
     }
+}
+
+async fn ask(at: &Scoped<'_>, questions: &Questions, privilege: Privilege) -> Result<Answers, HostError> {
+    let host = at.host().as_ref();
+    let look = Command { privilege, ..preflight::look(questions) };
+    let (answer, engine) = tokio::try_join!(host.check(&look), held_ports::ask_early(at, privilege))?;
+    let mut answers = preflight::parse(questions, &answer);
+    answers.held = held_ports::look(at, privilege, &answers.listening, engine).await?;
+    Ok(answers)
 }
 
 fn questions(at: &Scoped<'_>) -> Questions {

@@ -220,7 +220,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let name = HostName::parse("here").unwrap();
         let transport = Arc::new(LocalTransport::new(Vec::new()));
-        let (host, _) = RemoteHost::connect(name, transport, None, "").await.unwrap();
+        let (host, _) = RemoteHost::connect(name, transport, None, false, "").await.unwrap();
         let place = Place { folder: folder.path().display().to_string(), name: "sleeper".into() };
         (folder, host, place)
     }
