@@ -68,6 +68,8 @@ pub(crate) struct SshRun {
     jumps: Mutex<HashMap<Vec<SshHop>, JumpSlot>>,
     /// Variables of our environment that ssh does not need to know.
     private: Vec<String>,
+    /// The user's ssh configuration may ask for jump hosts of its own.
+    may_jump: bool,
     next_file: AtomicU64,
 }
 
@@ -81,6 +83,7 @@ impl SshRun {
             logins: Semaphore::new(PARALLEL_LOGINS),
             jumps: Mutex::default(),
             private,
+            may_jump: ssh_jump::may_be_asked_for(),
             next_file: AtomicU64::new(0),
         }))
     }
@@ -108,6 +111,9 @@ impl SshRun {
     async fn jumps(&self, target: &SshTarget) -> Result<Vec<SshHop>, HostError> {
         let host = &target.host;
         let mut chain = target.jump.clone();
+        if !self.may_jump {
+            return Ok(chain);
+        }
         loop {
             let first = chain.first().unwrap_or(&target.hop);
             let config = self.write_config(first, None).map_err(|error| error.on(host))?;
