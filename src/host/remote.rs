@@ -130,7 +130,8 @@ impl RemoteHost {
         let outputs = outputs.map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
         let said = outputs.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ");
         let host = self.name.clone();
-        if elevation != Elevation::None && said.contains("sudo:") {
+        let refuses = ["sudo:", "not allowed to execute", "not in the sudoers file"];
+        if elevation != Elevation::None && refuses.iter().any(|words| said.contains(words)) {
             // Of a way that has led to root before, this is no more than a failure.
             if elevation == Elevation::Sudo {
                 self.proven_sudo.get_or_init(|| Sudo::Unavailable { said: said.clone() });

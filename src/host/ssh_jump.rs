@@ -31,6 +31,8 @@ pub(super) fn may_be_asked_for() -> bool {
     // Whose home `~` is, the user database says, and not our environment.
     let uid = rustix::process::getuid().as_raw();
     match fs::read_to_string("/etc/passwd").ok().and_then(|users| home(&users, uid)) {
+        // A file that is included may say `~` too, and there it is the environment's.
+        Some(home) if std::env::home_dir().as_ref() != Some(&home) => true,
         Some(home) => may_ask(&home.join(".ssh/config"), Path::new(SYSTEM), Path::new(SYSTEM_FOLDER)),
         None => true,
     }
@@ -55,7 +57,9 @@ fn may_ask(user: &Path, system: &Path, folder: &Path) -> bool {
     };
     let further = format!("include {}/*.conf", folder.display()).to_lowercase();
     let folder_names_none = || match fs::read_dir(folder) {
-        Ok(entries) => entries.flatten().all(|entry| names_none(&entry.path(), "")),
+        Ok(entries) => {
+            entries.into_iter().all(|entry| entry.is_ok_and(|entry| names_none(&entry.path(), "")))
+        }
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     };
     !(names_none(user, "") && names_none(system, &further) && folder_names_none())
