@@ -98,27 +98,20 @@ impl Phase for Preflight {
 async fn ask(at: &Scoped<'_>, questions: &Questions, privilege: Privilege) -> Result<Answers, HostError> {
     let host = at.host().as_ref();
     let look = Command { privilege, ..preflight::look(questions) };
-    let (answer, engine) = tokio::try_join!(host.check(&look), held_ports::ask_early(at, privilege))?;
-    let mut answers = preflight::parse(questions, &answer);
-    answers.held = held_ports::look(at, privilege, &answers.listening, engine).await?;
-    Ok(answers)
+    let worker = &at.host_spec().worker;
+    let ports = [worker.rest.port.number(), worker.metrics.port.number()];
+    let (answer, held) = tokio::try_join!(host.check(&look), held_ports::look(at, privilege, &ports))?;
+    Ok(Answers { held, ..preflight::parse(questions, &answer) })
 }
 
 fn questions(at: &Scoped<'_>) -> Questions {
     let inventory = at.inventory();
-    let spec = at.host_spec();
     let root = host_root(inventory, at.host().as_ref()).display().to_string();
     let mut folders = vec![root];
     if inventory.runtime == Runtime::Docker {
         folders.push(TEMPORARY.to_owned());
     }
-    let ports = vec![spec.worker.rest.port.number(), spec.worker.metrics.port.number()];
-    Questions {
-        folders,
-        has_engine: inventory.runtime == Runtime::Docker,
-        ports,
-        brokers: brokers(inventory),
-    }
+    Questions { folders, has_engine: inventory.runtime == Runtime::Docker, brokers: brokers(inventory) }
 }
 
 /// The brokers to reach; none for a Kafka of our own, which need not run yet.

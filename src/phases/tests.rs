@@ -227,7 +227,7 @@ async fn what_files_say_of_docker_is_believed_only_of_an_engine_that_answers() {
 #[tokio::test]
 async fn preflight_finds_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let taken = "systemd=yes\nmemory=4000000\navailable=2000000\nlistening=1F93\nbroker=0 refused\n";
+    let taken = "systemd=yes\nmemory=4000000\navailable=2000000\nbroker=0 refused\n";
     let holders = "held=8083 no nginx.service nginx, process 7\n";
     let host = FakeHost::new("w1").on("look at the host's means", move |_| Some(said(taken)));
     let host = Arc::new(host.on("look for the holders of ports", move |_| Some(said(holders))));
@@ -243,6 +243,23 @@ async fn preflight_finds_and_changes_nothing() {
         host.ran(),
         ["look at the host's means", "look at containers", "look for the holders of ports"]
     );
+}
+
+#[tokio::test]
+async fn nobody_looks_for_who_holds_the_ports_of_our_own_container() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = r#""10.0.0.1:8083->8083/tcp, 10.0.0.1:8079->8079/tcp""#;
+    let row = format!(r#"container=["worker","Up 2 minutes","i:1",{ports},"provision.cluster=orders"]"#);
+    let host =
+        FakeHost::new("w1").on("look at containers", move |_| Some(said(format!("engine=answers\n{row}\n"))));
+    let host = Arc::new(host);
+    let ctx = context(Arc::clone(&host), folder.path());
+    let target = Target::Host(host.name().clone());
+    let at = Scoped { ctx: &ctx, target: &target };
+    let facts = Preflight.check(&at).await.unwrap();
+    let findings = Preflight.plan(&at, &facts).findings;
+    assert!(findings.iter().all(|finding| !finding.message.contains("port 80")), "{findings:?}");
+    assert_eq!(host.ran(), ["look at the host's means", "look at containers"]);
 }
 
 #[tokio::test]

@@ -13,8 +13,6 @@ pub(crate) struct Questions {
     pub(crate) folders: Vec<String>,
     /// Whether a Docker engine will write below its data folder, wherever that is.
     pub(crate) has_engine: bool,
-    /// TCP ports that will be listened on.
-    pub(crate) ports: Vec<u16>,
     /// Brokers to resolve and to connect to.
     pub(crate) brokers: Vec<Broker>,
 }
@@ -37,9 +35,7 @@ pub(crate) struct Answers {
     /// Bytes that new programs may use, by the kernel's own estimate.
     pub(crate) memory_available: u64,
     pub(crate) folders: Vec<Folder>,
-    /// Asked ports that somebody listens on.
-    pub(crate) listening: Vec<u16>,
-    /// Who listens on them.
+    /// Who listens on the ports of the worker, see [`look_for_holders`].
     pub(crate) held: Vec<HeldPort>,
     /// Of the asked brokers, in order.
     pub(crate) brokers: Vec<BrokerAnswer>,
@@ -161,12 +157,6 @@ pub(crate) fn look(questions: &Questions) -> Command {
     if !folders.is_empty() {
         script += &format!("folders {}\n", folders.join(" "));
     }
-    if !questions.ports.is_empty() {
-        script += &format!(
-            "grep -Ehs {} /proc/net/tcp /proc/net/tcp6 | while read -r _ local _; do echo \"listening=${{local##*:}}\"; done\n",
-            quote(&listening(&questions.ports))
-        );
-    }
     Command::look("look at the host's means", script + "wait\n")
 }
 
@@ -189,10 +179,9 @@ fn broker_call(brokers: &[Broker]) -> String {
     format!("brokers{words} &\n")
 }
 
-/// Finds lines of `/proc/net/tcp` that tell of a socket which listens on one of these ports.
-fn listening(ports: &[u16]) -> String {
-    let ports: Vec<String> = ports.iter().map(|port| format!("{port:04X}")).collect();
-    format!("^ *[0-9]+: [0-9A-F]+:({}) [0-9A-F]+:[0-9A-F]+ 0A ", ports.join("|"))
+/// Finds the lines of `/proc/net/tcp` that tell of a socket which listens on this port.
+fn listening(port: u16) -> String {
+    format!("^ *[0-9]+: [0-9A-F]+:{port:04X} [0-9A-F]+:[0-9A-F]+ 0A ")
 }
 
 /// Looks for the programs that listen on these ports; those with a pid file below `own_folder` are ours. Parse the answer
@@ -200,7 +189,7 @@ fn listening(ports: &[u16]) -> String {
 pub(crate) fn look_for_holders(ports: &[u16], own_folder: &str) -> Command {
     let mut script = format!("own_folder={}\n{HOLDERS}", quote(own_folder));
     for port in ports {
-        script += &format!("port {port} {} &\n", quote(&listening(&[*port])));
+        script += &format!("port {port} {} &\n", quote(&listening(*port)));
     }
     Command::look("look for the holders of ports", script + "wait\n")
 }
@@ -235,7 +224,6 @@ pub(crate) fn parse(questions: &Questions, answer: &str) -> Answers {
         memory: kibibytes("memory"),
         memory_available: kibibytes("available"),
         folders: fields.all("folder").iter().filter_map(|line| parse_folder(line)).collect(),
-        listening: questions.ports.iter().copied().filter(|port| is_listening(&fields, *port)).collect(),
         held: Vec::new(),
         brokers: parse_brokers(&questions.brokers, answer),
     }
@@ -258,11 +246,6 @@ pub(crate) fn parse_brokers(brokers: &[Broker], answer: &str) -> Vec<BrokerAnswe
         }
     };
     (0..brokers.len()).map(answer).collect()
-}
-
-/// Ports stand in hexadecimal in the kernel's table.
-fn is_listening(fields: &Fields<'_>, port: u16) -> bool {
-    fields.all("listening").iter().any(|found| u16::from_str_radix(found, 16) == Ok(port))
 }
 
 /// Reads the answer of [`look_for_holders`].
@@ -294,19 +277,14 @@ mod tests {
     #[test]
     fn answers_are_read() {
         let broker = |host: &str| Broker { host: host.to_owned(), port: 9093, address: None };
-        let questions = Questions {
-            ports: vec![8079, 8083],
-            brokers: vec![broker("a"), broker("b"), broker("c")],
-            ..Questions::default()
-        };
+        let brokers = vec![broker("a"), broker("b"), broker("c")];
+        let questions = Questions { brokers, ..Questions::default() };
         let answer = "systemd=yes\nmemory=2048\navailable=1024\nfolder=4 - yes /var/my lib\n\
-                      listening=1F93\nlistening=1F93\nlistening=0050\n\
                       broker=1 unresolved\nbroker=0 connected\n";
         let answers = parse(&questions, answer);
         assert_eq!((answers.memory, answers.memory_available, answers.has_systemd), (2 << 20, 1 << 20, true));
         let folder = Folder { path: "/var/my lib".into(), free: 4096, free_inodes: None, is_writable: true };
         assert_eq!(answers.folders, [folder]);
-        assert_eq!(answers.listening, [8083]);
         let held = parse_holders(
             "held=8083 no confluent-kafka-connect.service java, process 17\nheld=8079 yes - \n",
         );
@@ -340,8 +318,6 @@ mod tests {
         let questions = Questions {
             folders: vec![format!("{here}/not/there"), "/".to_owned()],
             has_engine: true,
-            // Nobody listens on port 1 of a machine that runs tests.
-            ports: vec![1, port],
             brokers: vec![
                 broker("a.test", port, local),
                 broker("a.test", 1, local),
@@ -355,11 +331,11 @@ mod tests {
         let [asked, root, engine] = answers.folders.as_slice() else { panic!("{answers:?}") };
         assert_eq!((asked.path.as_str(), root.path.as_str()), (here.as_str(), "/"));
         assert!(engine.path.starts_with('/') && asked.is_writable && asked.free > 0, "{answers:?}");
-        assert_eq!(answers.listening, [port]);
         let expected = [BrokerAnswer::Connected, BrokerAnswer::Refused, BrokerAnswer::Unresolved];
         assert_eq!(answers.brokers, expected);
 
         std::fs::write(folder.path().join("worker.pid"), format!("{} 1 2\n", std::process::id())).unwrap();
+        // Nobody listens on port 1 of a machine that runs tests.
         let held = parse_holders(&run(&look_for_holders(&[1, port], &here).script));
         let [held] = held.as_slice() else { panic!("{held:?}") };
         assert!(held.port == port && held.is_ours && held.holder.contains("process "), "{held:?}");

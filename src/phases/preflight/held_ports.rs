@@ -13,35 +13,29 @@ const CLUSTER_LABEL: &str = "provision.cluster";
 /// The program that listens where a container publishes a port.
 const PROXY: &str = "docker-proxy,";
 
-/// What the engine says, where other phases ask it as well: then it is asked together with them.
-pub(super) async fn ask_early(at: &Scoped<'_>, privilege: Privilege) -> Result<Option<Engine>, HostError> {
-    match at.inventory().runtime {
-        Runtime::Docker => ask_engine(at, privilege).await.map(Some),
-        Runtime::Process => Ok(None),
-    }
-}
-
-async fn ask_engine(at: &Scoped<'_>, privilege: Privilege) -> Result<Engine, HostError> {
-    Ok(Engine::parse(&at.host().check(&containers::look(privilege)).await?))
-}
-
-/// Who listens on `ports`. `engine` is what [`ask_early`] brought.
+/// Who listens on these ports of a worker.
 pub(super) async fn look(
     at: &Scoped<'_>,
     privilege: Privilege,
     ports: &[u16],
-    engine: Option<Engine>,
 ) -> Result<Vec<HeldPort>, HostError> {
     let cluster = at.inventory().cluster.as_str();
-    let (engine, programs) = match engine {
-        _ if ports.is_empty() => return Ok(Vec::new()),
-        Some(engine) => {
+    let (engine, programs) = match at.inventory().runtime {
+        // The engine is asked by other phases as well, so together with them. Where a container of ours has the ports
+        // already, there is nothing more to look for.
+        Runtime::Docker => {
+            let engine = ask_engine(at, privilege).await?;
             let is_other = |port: &u16| held_by_container(*port, &engine, cluster).is_none();
             let others: Vec<u16> = ports.iter().copied().filter(is_other).collect();
             let programs = held_by_programs(at, privilege, &others).await?;
             (engine, programs)
         }
-        None => tokio::try_join!(ask_engine(at, privilege), held_by_programs(at, privilege, ports))?,
+        Runtime::Process => {
+            let programs = held_by_programs(at, privilege, ports).await?;
+            let are_ours = programs.iter().all(|held| held.is_ours);
+            let engine = if are_ours { Engine::Absent } else { ask_engine(at, privilege).await? };
+            (engine, programs)
+        }
     };
     // Whose container it is only the engine knows; that it does not answer is the Docker phase's to tell.
     let is_silent = matches!(engine, Engine::Silent { .. });
@@ -49,6 +43,10 @@ pub(super) async fn look(
     let program = |port| programs.iter().find(|held| held.port == port).filter(is_told).cloned();
     let holder = |port: &u16| held_by_container(*port, &engine, cluster).or_else(|| program(*port));
     Ok(ports.iter().filter_map(holder).collect())
+}
+
+async fn ask_engine(at: &Scoped<'_>, privilege: Privilege) -> Result<Engine, HostError> {
+    Ok(Engine::parse(&at.host().check(&containers::look(privilege)).await?))
 }
 
 async fn held_by_programs(
