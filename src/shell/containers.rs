@@ -1,8 +1,10 @@
-//! The containers of a host. Several phases want to know of them, and a start of Docker's client costs more than most
-//! looks: all ask in the same words, so that looks which go together ask the engine once.
+//! The containers of a host. Several phases want to know of them: all ask in the same words, so that looks which go
+//! together ask the engine once.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+
+use serde::Deserialize;
 
 use super::fields::Fields;
 use super::quote;
@@ -35,23 +37,21 @@ pub(crate) struct Container {
     pub(crate) labels: BTreeMap<String, String>,
 }
 
-/// One JSON array per container: labels of others may hold anything. Without `.Size`, which takes the engine long.
+/// How the client prints a container: a JSON array, for labels of others may hold anything. Without `.Size`, which takes
+/// the engine long.
 const FORMAT: &str =
     "container=[{{json .Names}},{{json .Status}},{{json .Image}},{{json .Ports}},{{json .Labels}}]";
 
+/// Where the client finds the engine, unless it is told of another.
+const SOCKET: &str = "/var/run/docker.sock";
+
 /// Looks at the containers. Parse the answer with [`Engine::parse`].
 pub(crate) fn look(privilege: Privilege) -> Command {
-    let script = format!(
-        "command -v docker >/dev/null 2>&1 || exit 0\n\
-         said=$(timeout 20 docker ps --all --format {} 2>&1)\n\
-         case $? in\n\
-         0) printf '%s\\n' engine=answers \"$said\" ;;\n\
-         124) echo 'engine_error=no answer within 20 s' ;;\n\
-         *) echo \"engine_error=$(echo $said)\" ;;\n\
-         esac\n",
-        quote(FORMAT)
-    );
-    Command { privilege, ..Command::look("look at containers", script) }
+    Command { privilege, ..Command::look("look at containers", script(SOCKET)) }
+}
+
+fn script(socket: &str) -> String {
+    format!("format={} socket={}\n{}", quote(FORMAT), quote(socket), include_str!("containers.sh"))
 }
 
 impl Engine {
@@ -61,8 +61,14 @@ impl Engine {
         if let Some(said) = fields.optional("engine_error") {
             return Self::Silent { said };
         }
-        match fields.text("engine") {
-            "answers" => Self::Answers(
+        match (fields.text("engine"), fields.optional("containers")) {
+            ("answers", Some(list)) => match serde_json::from_str::<Vec<Listed>>(&list) {
+                Ok(listed) => Self::Answers(listed.into_iter().map(Container::from).collect()),
+                Err(error) => {
+                    Self::Silent { said: format!("its list of containers is not understood: {error}") }
+                }
+            },
+            ("answers", None) => Self::Answers(
                 fields.all("container").iter().filter_map(|row| Container::parse(row)).collect(),
             ),
             _ => Self::Absent,
@@ -78,7 +84,43 @@ impl Engine {
     }
 }
 
+/// A container as the engine itself lists it (`GET /containers/json` of Docker's API).
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    /// Each with a slash before it; one with another slash in it is what a linked container calls this one.
+    names: Vec<String>,
+    image: String,
+    ports: Option<Vec<ListedPort>>,
+    labels: Option<BTreeMap<String, String>>,
+    status: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedPort {
+    public_port: Option<u16>,
+    r#type: String,
+}
+
+impl From<Listed> for Container {
+    fn from(listed: Listed) -> Self {
+        let name =
+            listed.names.iter().filter_map(|name| name.strip_prefix('/')).find(|name| !name.contains('/'));
+        let ports = listed.ports.unwrap_or_default().into_iter().filter(|port| port.r#type == "tcp");
+        Self {
+            name: name.unwrap_or_default().to_owned(),
+            status: state(&listed.status),
+            health: health(&listed.status).to_owned(),
+            image: listed.image,
+            ports: ports.filter_map(|port| port.public_port).map(|port| port..=port).collect(),
+            labels: listed.labels.unwrap_or_default(),
+        }
+    }
+}
+
 impl Container {
+    /// Reads a line of the client's.
     fn parse(row: &str) -> Option<Self> {
         let [name, status, image, ports, labels]: [String; 5] = serde_json::from_str(row).ok()?;
         Some(Self {
@@ -136,15 +178,45 @@ fn pairs(labels: &str) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixListener;
+
     use super::*;
 
-    /// What the look says where `docker` is this function of the shell.
-    fn said(docker: &str) -> Engine {
-        let script = format!("docker() {{ {docker}; }}\ntimeout() {{ shift; \"$@\"; }}\n");
-        let script = script + &look(Privilege::Root).script;
-        let output = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
+    /// What the look says where `docker` is this function of the shell, and the engine's socket is here.
+    fn said_with(docker: &str, socket: &str) -> Engine {
+        let script = format!("docker() {{ {docker}; }}\ntimeout() {{ shift; \"$@\"; }}\n") + &script(socket);
+        let mut sh = std::process::Command::new("sh");
+        sh.arg("-c").arg(script).env_remove("DOCKER_HOST").env("DOCKER_CONFIG", "/nowhere");
+        let output = sh.output().unwrap();
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
         Engine::parse(&String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// The same without an engine that could be asked past the client.
+    fn said(docker: &str) -> Engine {
+        said_with(docker, "/nowhere")
+    }
+
+    /// What the look says where the engine answers with this, and the client with [`ROW`].
+    fn listed(answer: &str) -> Engine {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let answer = answer.to_owned();
+        let engine = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut request = String::new();
+            let mut lines = BufReader::new(&client);
+            while !request.ends_with("\r\n\r\n") {
+                lines.read_line(&mut request).unwrap();
+            }
+            client.write_all(answer.as_bytes()).unwrap();
+            request
+        });
+        let said = said_with(&format!("echo '{ROW}'"), &socket.display().to_string());
+        assert!(engine.join().unwrap().starts_with("GET /containers/json?all=1 HTTP/1.0\r\n"));
+        said
     }
 
     const ROW: &str = r#"container=["a","Up 3 minutes (healthy)","i:1","10.0.0.1:8083->8083/tcp, [::]:80->80/udp, 9000/tcp, 0.0.0.0:8070-8079->70-79/tcp","x.y=1=2,provision.cluster=orders,odd"]"#;
@@ -160,6 +232,31 @@ mod tests {
         let published = [8083, 8070, 8079].map(|port| container.publishes(port));
         assert_eq!(published, [true; 3], "{container:?}");
         assert_eq!([80, 9000, 8080].map(|port| container.publishes(port)), [false; 3], "{container:?}");
+    }
+
+    #[test]
+    fn the_engines_own_list_is_read() {
+        let ours = r#"{"Names":["/other/alias","/a"],"Image":"i:1","Status":"Up 3 minutes (healthy)",
+            "Ports":[{"IP":"10.0.0.1","PrivatePort":80,"PublicPort":8083,"Type":"tcp"},{"PrivatePort":9000,"Type":"tcp"},
+            {"IP":"::","PrivatePort":81,"PublicPort":81,"Type":"udp"}],"Labels":{"x":"1,y=2"}}"#;
+        let bare = r#"{"Names":["/b"],"Image":"sha256:0","Status":"Created","Ports":null,"Labels":null}"#;
+        let list = format!("[{ours},{bare}]").replace('\n', "");
+        let engine = listed(&format!("HTTP/1.0 200 OK\r\nServer: Docker/26\r\n\r\n{list}\n"));
+        let [first, second] = engine.containers() else { panic!("{engine:?}") };
+        let Container { name, status, health, image, .. } = first;
+        assert_eq!([name, status, health, image], ["a", "running", "healthy", "i:1"]);
+        assert_eq!(first.label("x"), "1,y=2");
+        assert_eq!([8083, 9000, 81, 80].map(|port| first.publishes(port)), [true, false, false, false]);
+        assert_eq!([&second.name, &second.status], ["b", "created"]);
+        assert_eq!(listed("HTTP/1.0 200 OK\r\n\r\n[]\n"), Engine::Answers(Vec::new()));
+    }
+
+    #[test]
+    fn an_engine_that_answers_otherwise_is_asked_by_the_client() {
+        for answer in ["", "HTTP/1.0 500 Internal Server Error\r\n\r\n[]", "HTTP/1.0 200 OK\r\n\r\n[{"] {
+            assert_eq!(listed(answer), said(&format!("echo '{ROW}'")), "{answer}");
+        }
+        assert!(matches!(listed("HTTP/1.0 200 OK\r\n\r\n[{}]"), Engine::Silent { .. }));
     }
 
     #[test]
