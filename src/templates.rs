@@ -3,6 +3,7 @@
 //! Tera escapes nothing outside HTML, so every value in a template goes through one of the filters here.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use serde::Serialize;
 use tera::{Tera, Value};
@@ -76,15 +77,20 @@ pub(crate) fn jaas(module: &str, username: &str, password: &str) -> String {
 }
 
 fn render(name: &str, context: &impl Serialize) -> String {
+    let context = tera::Context::from_serialize(context).expect("a context is a struct of plain values");
+    TERA.render(name, &context).expect("every context has what its template asks for, as a test shows")
+}
+
+/// All templates, parsed once.
+static TERA: LazyLock<Tera> = LazyLock::new(|| {
     let mut tera = Tera::default();
     tera.autoescape_on(Vec::new());
     tera.add_raw_templates(TEMPLATES).expect("the templates are compiled in and parsed by a test");
     tera.register_filter("yaml", filter(yaml_quoted));
     tera.register_filter("properties_key", filter(properties_key));
     tera.register_filter("properties_value", filter(properties_value));
-    let context = tera::Context::from_serialize(context).expect("a context is a struct of plain values");
-    tera.render(name, &context).expect("every context has what its template asks for, as a test shows")
-}
+    tera
+});
 
 fn filter(text: fn(&str) -> String) -> impl tera::Filter {
     move |value: &Value, _: &HashMap<String, Value>| match value {

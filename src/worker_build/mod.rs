@@ -69,7 +69,7 @@ impl WorkerBuildError {
 #[derive(Debug, Clone)]
 pub(crate) struct Artifact {
     pub(crate) path: PathBuf,
-    /// SHA-256 of the program in hexadecimal.
+    /// Tells this worker from others, in hexadecimal: the image's digest, or SHA-256 of the program where it has none.
     pub(crate) digest: String,
     /// The image with this program; `None` where it runs as a process.
     image: Option<Image>,
@@ -147,7 +147,8 @@ fn load(path: PathBuf, runtime: Runtime) -> Result<Artifact, WorkerBuildError> {
         },
         (Runtime::Docker, _) => return Err(WorkerBuildError::NotStatic { path }),
     };
-    Ok(Artifact { path, digest: digest(&bytes), image })
+    let digest = image.as_ref().map_or_else(|| digest(&bytes), |image| image.digest.clone());
+    Ok(Artifact { path, digest, image })
 }
 
 /// A static worker that was shipped beside this program. In a clone's target folder the neighbor is a development
