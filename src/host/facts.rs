@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn an_incomplete_answer_is_refused() {
         assert!(parse(DEBIAN, 0).is_none());
-        assert!(parse("sudo=root\n", 0).is_none());
+        assert!(parse("sudo=root\nwhole=yes\n", 0).is_none());
         let cut_off = format!("{DEBIAN}sudo=root\n").replace("whole=yes\n", "");
         assert!(parse(&cut_off, 0).is_none());
     }

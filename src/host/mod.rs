@@ -49,15 +49,15 @@ pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) enum Privilege {
     /// The user that logged in.
     Login,
-    /// Root: directly, or through sudo in the mode that was found at connect.
+    /// Root: directly, or through sudo, see [`Host::sudo`].
     Root,
 }
 
-/// Whether a command's script or input may be shown when it fails or in debug logs.
+/// Whether what a command prints may be quoted in errors. Scripts and inputs are never shown, nor logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sensitivity {
     Public,
-    /// The script or the input holds a secret: neither is ever logged, and output is not quoted in errors.
+    /// It may say a secret that it was given.
     Secret,
 }
 
@@ -205,7 +205,7 @@ pub(crate) trait Host: Send + Sync {
     /// Facts found at connect.
     fn facts(&self) -> &HostFacts;
 
-    /// How root is reached, found at connect.
+    /// How root is reached, as far as it is known by now.
     fn sudo(&self) -> &Sudo;
 
     /// Runs one script. A non-zero exit status is not an error here: see [`HostExt::check`].

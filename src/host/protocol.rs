@@ -14,7 +14,8 @@
 //! A shell reads a line byte by byte, which takes milliseconds for a script. `head` reads it at once, and in some
 //! implementations more than it is told to: so only where nothing follows.
 //!
-//! The script's output starts after [`BEGIN`], on both outputs, so banners of noisy login shells are told apart.
+//! The script's output stands between [`BEGIN`] and [`FINISHED`], on both outputs: banners of noisy login shells are told
+//! apart, and what a login has left in the background may hold the outputs open.
 
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ use super::OnDisconnect;
 
 /// What the remote side prints on both outputs directly before the script's own output.
 pub(super) const BEGIN: &str = "@provision:begin@";
+
+/// What it prints on both directly after it. An output may also just end, when the script was killed.
+const FINISHED: &str = "@provision:end@";
 
 /// Exit status of `timeout` when the limit ended the command.
 pub(super) const TIMED_OUT: i32 = 124;
@@ -51,7 +55,7 @@ const WRAPPER: &str = concat!(
     "echo @provision:begin@; echo @provision:begin@ >&2; exec 3<&0; ",
     "{ [ \"$n\" = 0 ] || head -c \"$n\" <&3; ",
     "if [ \"$m\" = watch ]; then ( exec <&3 >/dev/null 2>&1; while read -r l; do :; done; kill -0 $$ && kill -s TERM 0 ) & fi; } ",
-    "| ( exec 3<&-; eval \"$s\" )",
+    "| ( exec 3<&-; eval \"$s\" ); e=$?; echo @provision:end@; echo @provision:end@ >&2; exit $e",
 );
 
 /// Whether the wrapper is started through sudo, and how.
@@ -102,6 +106,15 @@ pub(super) fn after_begin(output: &[u8]) -> Option<&[u8]> {
     Some(rest.strip_prefix(b"\n").unwrap_or(rest))
 }
 
+/// Where the script's own output ends in what has been read, if its end is there. Nothing of it was there in the first
+/// `known` bytes.
+pub(super) fn finished_at(output: &[u8], known: usize) -> Option<usize> {
+    let marker = FINISHED.as_bytes();
+    let from = known.saturating_sub(marker.len() - 1);
+    let at = output[from..].windows(marker.len()).position(|window| window == marker)?;
+    Some(from + at)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -112,7 +125,7 @@ mod tests {
     #[test]
     fn wrapper_is_safe_in_every_login_shell() {
         assert!(!WRAPPER.contains(['\'', '\\', '!', '\n']));
-        assert!(WRAPPER.contains(BEGIN) && WRAPPER.contains(END));
+        assert!([BEGIN, FINISHED, END].iter().all(|marker| WRAPPER.contains(marker)));
     }
 
     #[test]
@@ -123,6 +136,15 @@ mod tests {
         check("@provision:begin@\nhello\n", Some("hello\n"));
         check("Welcome to prod!@provision:begin@\n", Some(""));
         check("sudo: a password is required\n", None);
+    }
+
+    #[test]
+    fn the_end_is_found_however_it_arrives() {
+        let output = b"@provision:begin@\nfoo@provision:end@\nlogout\n";
+        for known in 0..=30 {
+            assert_eq!(finished_at(output, known), Some(21), "{known} bytes known");
+        }
+        assert_eq!(finished_at(&output[..35], 0), None);
     }
 
     #[test]
@@ -143,7 +165,9 @@ mod tests {
         let mut child = sh.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(stream).unwrap();
         let output = child.wait_with_output().unwrap();
-        let said = after_begin(&output.stdout).unwrap_or(b"never began");
+        assert_eq!(finished_at(&output.stdout, 0).is_some(), finished_at(&output.stderr, 0).is_some());
+        let end = finished_at(&output.stdout, 0).unwrap_or(output.stdout.len());
+        let said = after_begin(&output.stdout[..end]).unwrap_or(b"never began");
         (output.status.code(), String::from_utf8(said.to_vec()).unwrap())
     }
 

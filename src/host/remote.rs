@@ -21,18 +21,21 @@ use crate::inventory::model::HostName;
 /// What one command may print before it is cut off; a host that floods us does not fill our memory.
 const OUTPUT_LIMIT: u64 = 32 * 1024 * 1024;
 
+/// Room for what a look usually prints.
+const READ_AT_ONCE: usize = 16 * 1024;
+
 /// How much longer than the remote side we wait, for a host that is gone without a word.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// A connected host: facts and the way to root are known.
+/// A connected host: its facts are known, and the way to root unless it is only believed so far.
 pub(crate) struct RemoteHost {
     name: HostName,
     transport: Arc<dyn Transport>,
     facts: HostFacts,
     /// As it was found or believed at connect.
     sudo: Sudo,
-    /// As it was when root was first asked for.
-    proven_sudo: OnceLock<Sudo>,
+    /// What came of it when root was first asked for.
+    tried_sudo: OnceLock<Sudo>,
     /// Bounds the commands that run at the same time (`MaxSessions` of sshd).
     commands: Semaphore,
     /// Held for reading by scripts that must come to their end.
@@ -66,7 +69,7 @@ impl RemoteHost {
             transport,
             facts: HostFacts::default(),
             sudo: Sudo::Unavailable { said: String::new() },
-            proven_sudo: OnceLock::new(),
+            tried_sudo: OnceLock::new(),
         };
         let trusts_sudo = will_need_root && sudo_password.is_none();
         let command = facts::command(sudo_password.as_ref(), trusts_sudo, also);
@@ -128,13 +131,15 @@ impl RemoteHost {
         outputs: [&[u8]; 2],
     ) -> HostError {
         let outputs = outputs.map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
-        let said = outputs.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ");
+        let said = outputs.iter().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join("; ");
         let host = self.name.clone();
-        let refuses = ["sudo:", "not allowed to execute", "not in the sudoers file"];
-        if elevation != Elevation::None && refuses.iter().any(|words| said.contains(words)) {
+        // Login shell and wrapper worked at connect: what stops the first script for root is sudo, whatever its words.
+        let is_untried = elevation == Elevation::Sudo && self.tried_sudo.get().is_none() && status != 127;
+        if is_untried || elevation != Elevation::None && said.contains("sudo:") {
+            let said = sudo_alone(&outputs);
             // Of a way that has led to root before, this is no more than a failure.
             if elevation == Elevation::Sudo {
-                self.proven_sudo.get_or_init(|| Sudo::Unavailable { said: said.clone() });
+                self.tried_sudo.get_or_init(|| Sudo::Unavailable { said: said.clone() });
             }
             return self.no_privilege(said);
         }
@@ -157,7 +162,7 @@ impl Host for RemoteHost {
     }
 
     fn sudo(&self) -> &Sudo {
-        self.proven_sudo.get().unwrap_or(&self.sudo)
+        self.tried_sudo.get().unwrap_or(&self.sudo)
     }
 
     async fn run(&self, command: &Command) -> Result<Output, HostError> {
@@ -305,7 +310,7 @@ impl RemoteHost {
             return Err(self.never_began(command, elevation, status, [&stderr, &stdout]));
         };
         if elevation == Elevation::Sudo {
-            self.proven_sudo.get_or_init(|| Sudo::Passwordless);
+            self.tried_sudo.get_or_init(|| Sudo::Passwordless);
         }
         // `timeout -k` reports its second, harder signal as 137, which a script may report too.
         let hard_killed = status == 137 && started.elapsed() >= command.timeout;
@@ -315,6 +320,16 @@ impl RemoteHost {
             stderr: String::from_utf8_lossy(err).into_owned(),
         })
     }
+}
+
+/// Of these outputs what sudo says, on one line: a login may talk as well.
+fn sudo_alone(outputs: &[String; 2]) -> String {
+    let lines = || outputs.iter().flat_map(|text| text.lines());
+    let mut words: Vec<&str> = lines().filter(|line| line.contains("sudo")).collect();
+    if words.is_empty() {
+        words = lines().collect();
+    }
+    words.join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Writes header and payload, then keeps the stream open: its end tells the remote side that we are gone.
@@ -330,12 +345,22 @@ async fn feed(mut stdin: Box<dyn AsyncWrite + Send + Unpin>, header: &[u8], payl
     std::future::pending().await
 }
 
-/// Everything up to the end of the stream, or to the limit. A stream that breaks ends there; the status says why.
+/// Everything up to the script's end or the stream's, or to the limit. A stream that breaks ends there; the status says
+/// why.
 async fn read(stream: Box<dyn AsyncRead + Send + Unpin>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut limited = stream.take(OUTPUT_LIMIT);
-    // What was read before an error stays in the buffer.
-    let _broken = limited.read_to_end(&mut bytes).await;
+    loop {
+        let known = bytes.len();
+        bytes.reserve(READ_AT_ONCE);
+        if !limited.read_buf(&mut bytes).await.is_ok_and(|count| count > 0) {
+            break;
+        }
+        if let Some(end) = protocol::finished_at(&bytes, known) {
+            bytes.truncate(end);
+            return bytes;
+        }
+    }
     let mut rest = limited.into_inner();
     let _discarded = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
     bytes

@@ -210,6 +210,7 @@ impl SshRun {
                 SshFailure::UnknownHostKey => HostError::UnknownHostKey { host, detail },
                 SshFailure::ChangedHostKey => HostError::ChangedHostKey { host, detail },
                 SshFailure::LoginRefused => HostError::LoginRefused { host, detail },
+                SshFailure::Configuration => HostError::SshConfig { host, detail },
                 SshFailure::ClosedEarly | SshFailure::Unreachable => HostError::Unreachable { host, detail },
             });
         }

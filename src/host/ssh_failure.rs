@@ -6,6 +6,8 @@ pub(super) enum SshFailure {
     UnknownHostKey,
     ChangedHostKey,
     LoginRefused,
+    /// ssh did not even try: its configuration is wrong.
+    Configuration,
     /// Closed before or while greeting: a server that sheds load (`MaxStartups`). Worth another try.
     ClosedEarly,
     Unreachable,
@@ -24,6 +26,8 @@ pub(super) fn classify(log: &str) -> SshFailure {
         "no more authentication methods",
     ]) {
         SshFailure::LoginRefused
+    } else if says(&["Bad configuration option", "Bad owner or permissions", "bad configuration options"]) {
+        SshFailure::Configuration
     } else if says(&[
         "kex_exchange_identification",
         "ssh_exchange_identification",
@@ -80,6 +84,11 @@ mod tests {
             SshFailure::ChangedHostKey,
         );
         check("ubuntu@10.0.0.1: Permission denied (publickey).", SshFailure::LoginRefused);
+        check(
+            "/home/ann/.ssh/config: line 3: Bad configuration option: prot\n\
+             /home/ann/.ssh/config: terminating, 1 bad configuration options",
+            SshFailure::Configuration,
+        );
         check(
             "kex_exchange_identification: Connection closed by remote host\nConnection closed by 10.0.0.1 port 22",
             SshFailure::ClosedEarly,

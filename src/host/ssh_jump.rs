@@ -28,10 +28,10 @@ const SYSTEM_FOLDER: &str = "/etc/ssh/ssh_config.d";
 /// Whether the configurations that ours includes can name a jump host at all. Most machines have none, and then ssh
 /// need not be started for every host to say so.
 pub(super) fn may_be_asked_for() -> bool {
-    // Whose home `~` is, the user database says, and not our environment.
+    // For `~` ssh takes the home of the user database, but for a file that is included that of the environment: where they
+    // differ, it is asked.
     let uid = rustix::process::getuid().as_raw();
     match fs::read_to_string("/etc/passwd").ok().and_then(|users| home(&users, uid)) {
-        // A file that is included may say `~` too, and there it is the environment's.
         Some(home) if std::env::home_dir().as_ref() != Some(&home) => true,
         Some(home) => may_ask(&home.join(".ssh/config"), Path::new(SYSTEM), Path::new(SYSTEM_FOLDER)),
         None => true,

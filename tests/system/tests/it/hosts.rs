@@ -67,7 +67,7 @@ async fn every_login_shell_and_sudo_model_is_understood() -> Result<()> {
             .await?;
     host.exec(LOGINS).await?;
     let addresses = more_addresses(&host, &open).await?;
-    let shells = ["in-dash", "in-fish", "in-tcsh", "noisy", "recorded"].into_iter().zip(&addresses);
+    let shells = ["in-dash", "in-fish", "in-tcsh", "noisy", "recorded", "busy"].into_iter().zip(&addresses);
     let entries = shells.map(|(name, address)| Entry {
         user: name.to_owned(),
         address: address.clone(),
@@ -87,19 +87,24 @@ async fn every_login_shell_and_sudo_model_is_understood() -> Result<()> {
     let run = program.run(&["plan", "--only", "preflight"]).await?;
     ensure!(run.exit != 0, "neither host can become root");
     ensure!(run.says("sudo refused the password"), "the wrong password is not named");
-    ensure!(run.says("no way to root"), "the missing password is not named");
+    // By preflight, with everything else that the login user sees.
+    ensure!(
+        run.says("has no way to root: sudo: a password is required"),
+        "the missing password is not named"
+    );
     Ok(())
 }
 
 /// Gives a host further addresses: an inventory has each address once.
-async fn more_addresses(host: &SshHost, network: &Network) -> Result<[String; 5]> {
-    let addresses = [101, 102, 103, 104, 105].map(|last| network.address(last).to_string());
+async fn more_addresses(host: &SshHost, network: &Network) -> Result<[String; 6]> {
+    let addresses = [101, 102, 103, 104, 105, 106].map(|last| network.address(last).to_string());
     host.exec(&addresses.each_ref().map(|ip| format!("ip address add {ip}/24 dev eth0\n")).concat()).await?;
     Ok(addresses)
 }
 
 /// Users with other shells, one with a start-up file that talks, one whose shell keeps a record of what is said and
-/// passes it on when the command has ended long since; all of them may use sudo.
+/// passes it on when the command has ended long since, and one whose start-up file leaves a program in the background; all
+/// of them may use sudo.
 const LOGINS: &str = r#"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update >/dev/null
@@ -121,6 +126,8 @@ login in-fish fish
 login in-tcsh tcsh
 login noisy bash
 login recorded recorded
+login busy bash
+echo 'sleep 1000 &' >/home/busy/.bashrc
 echo 'echo "provision-begin, or welcome"; echo careful >&2' | tee /home/noisy/.bashrc >/home/noisy/.profile
 "#;
 

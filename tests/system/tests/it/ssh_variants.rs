@@ -1,6 +1,6 @@
 //! SSH as people have it: everything that `~/.ssh` of a person's account says, on a control machine of its own.
 //!
-//! The control machine is a container, because ssh takes the home folder from the account and not from `HOME`. Ten
+//! The control machine is a container, because ssh takes most of the home folder from the account and not from `HOME`. Ten
 //! hosts stand behind two jump hosts, each reached only through the one before, and every sshd has its defaults.
 
 mod control;
@@ -92,6 +92,13 @@ async fn configuration_is_blamed_by_its_line(ground: &Ground) -> Result<()> {
         control.run("fleet.yml", &one).await?.expect(3, &["fleet-3: connect: ", cause, remedy])?;
     }
     control.write("../.ssh/conf.d/fleet", &good).await?;
+
+    // One that names no jump host is not read before the login.
+    let good = control.read(".ssh/config").await?;
+    control.write("../.ssh/config", "Host fleet-3\n  NoSuchOption yes\n").await?;
+    let run = control.run("fleet.yml", &one).await?;
+    run.expect(3, &["fleet-3: connect: ", "/home/ann/.ssh/config: line 2: ", "correct ~/.ssh/config"])?;
+    control.write("../.ssh/config", &good).await?;
     ground.ensure_nothing_left("a broken configuration").await
 }
 
