@@ -85,19 +85,19 @@ impl Engine {
 }
 
 /// A container as the engine itself lists it (`GET /containers/json` of Docker's API).
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 struct Listed {
     /// Each with a slash before it; one with another slash in it is what a linked container calls this one.
-    names: Vec<String>,
+    names: Option<Vec<String>>,
     image: String,
     ports: Option<Vec<ListedPort>>,
     labels: Option<BTreeMap<String, String>>,
     status: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 struct ListedPort {
     public_port: Option<u16>,
     r#type: String,
@@ -105,8 +105,12 @@ struct ListedPort {
 
 impl From<Listed> for Container {
     fn from(listed: Listed) -> Self {
-        let name =
-            listed.names.iter().filter_map(|name| name.strip_prefix('/')).find(|name| !name.contains('/'));
+        let name = listed
+            .names
+            .iter()
+            .flatten()
+            .filter_map(|name| name.strip_prefix('/'))
+            .find(|name| !name.contains('/'));
         let ports = listed.ports.unwrap_or_default().into_iter().filter(|port| port.r#type == "tcp");
         Self {
             name: name.unwrap_or_default().to_owned(),
@@ -135,6 +139,11 @@ impl Container {
 
     pub(crate) fn label(&self, name: &str) -> &str {
         self.labels.get(name).map(String::as_str).unwrap_or_default()
+    }
+
+    /// Whether its processes exist, so that what it publishes is taken.
+    pub(crate) fn is_there(&self) -> bool {
+        matches!(self.status.as_str(), "running" | "paused" | "restarting")
     }
 
     /// Whether connections to this TCP port of the host go to it.
@@ -187,7 +196,11 @@ mod tests {
     fn said_with(docker: &str, socket: &str) -> Engine {
         let script = format!("docker() {{ {docker}; }}\ntimeout() {{ shift; \"$@\"; }}\n") + &script(socket);
         let mut sh = std::process::Command::new("sh");
-        sh.arg("-c").arg(script).env_remove("DOCKER_HOST").env("DOCKER_CONFIG", "/nowhere");
+        sh.arg("-c")
+            .arg(script)
+            .env_remove("DOCKER_HOST")
+            .env_remove("DOCKER_CONTEXT")
+            .env("DOCKER_CONFIG", "/nowhere");
         let output = sh.output().unwrap();
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
         Engine::parse(&String::from_utf8(output.stdout).unwrap())
@@ -256,7 +269,7 @@ mod tests {
         for answer in ["", "HTTP/1.0 500 Internal Server Error\r\n\r\n[]", "HTTP/1.0 200 OK\r\n\r\n[{"] {
             assert_eq!(listed(answer), said(&format!("echo '{ROW}'")), "{answer}");
         }
-        assert!(matches!(listed("HTTP/1.0 200 OK\r\n\r\n[{}]"), Engine::Silent { .. }));
+        assert!(matches!(listed("HTTP/1.0 200 OK\r\n\r\n[7]"), Engine::Silent { .. }));
     }
 
     #[test]

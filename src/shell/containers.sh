@@ -16,7 +16,8 @@ if [ -z "${DOCKER_HOST-}${DOCKER_CONTEXT-}" ] && [ ! -e "${DOCKER_CONFIG:-$HOME/
     ' -- "$socket" 2>/dev/null)
     case $? in
     0) printf '%s\n' engine=answers "containers=$said"; exit 0 ;;
-    142) echo 'engine_error=no answer within 20 s'; exit 0 ;;
+    # SIGALRM, as most shells say it and as Korn's does.
+    142|270) echo 'engine_error=no answer within 20 s'; exit 0 ;;
     esac
 fi
 

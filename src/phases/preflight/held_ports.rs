@@ -4,7 +4,7 @@ use crate::desired::host_root;
 use crate::host::{Command, HostError, HostExt, Privilege};
 use crate::inventory::model::Runtime;
 use crate::phases::Scoped;
-use crate::shell::containers::{self, Engine};
+use crate::shell::containers::{self, Container, Engine};
 use crate::shell::preflight::{self, HeldPort};
 
 /// The label of our containers that says whose they are.
@@ -21,8 +21,8 @@ pub(super) async fn look(
 ) -> Result<Vec<HeldPort>, HostError> {
     let cluster = at.inventory().cluster.as_str();
     let (engine, programs) = match at.inventory().runtime {
-        // The engine is asked by other phases as well, so together with them. Where a container of ours has the ports
-        // already, there is nothing more to look for.
+        // The engine is asked by other phases as well, so together with them. Where a container has the ports there is
+        // nothing more to look for, and in a converged run ours has them.
         Runtime::Docker => {
             let engine = ask_engine(at, privilege).await?;
             let is_other = |port: &u16| held_by_container(*port, &engine, cluster).is_none();
@@ -64,7 +64,9 @@ async fn held_by_programs(
 
 /// `None` where no container publishes the port.
 fn held_by_container(port: u16, engine: &Engine, cluster: &str) -> Option<HeldPort> {
-    let container = engine.containers().iter().find(|container| container.publishes(port))?;
+    // An engine that was killed may still name the ports of what no longer runs.
+    let holds = |container: &&Container| container.is_there() && container.publishes(port);
+    let container = engine.containers().iter().find(holds)?;
     Some(HeldPort {
         port,
         is_ours: container.label(CLUSTER_LABEL) == cluster,
@@ -79,18 +81,19 @@ mod tests {
 
     #[test]
     fn a_port_that_a_container_publishes_is_that_containers() {
-        let row = |name: &str, ports: &str, labels: &str| {
-            format!("container=[{name:?},\"Up 1 second\",\"i\",{ports:?},{labels:?}]\n")
+        let row = |name: &str, status: &str, ports: &str, labels: &str| {
+            format!("container=[{name:?},{status:?},\"i\",{ports:?},{labels:?}]\n")
         };
-        let ours = row("a", "0.0.0.0:8083->8083/tcp", "provision.cluster=orders");
-        let theirs = row("b", "0.0.0.0:8079->80/tcp", "provision.cluster=others");
-        let engine = Engine::parse(&format!("engine=answers\n{ours}{theirs}"));
+        let dead = row("c", "Exited (137) 2 days ago", "0.0.0.0:8083->80/tcp, 0.0.0.0:9000->9000/tcp", "");
+        let ours = row("a", "Up 1 second", "0.0.0.0:8083->8083/tcp", "provision.cluster=orders");
+        let theirs = row("b", "Up 1 second", "0.0.0.0:8079->80/tcp", "provision.cluster=others");
+        let engine = Engine::parse(&format!("engine=answers\n{dead}{ours}{theirs}"));
         let seen = |port| {
             let held = held_by_container(port, &engine, "orders")?;
             Some((held.port, held.is_ours, held.holder))
         };
         assert_eq!(seen(8083), Some((8083, true, "container a".to_owned())));
         assert_eq!(seen(8079), Some((8079, false, "container b".to_owned())));
-        assert_eq!(seen(22), None);
+        assert_eq!((seen(22), seen(9000)), (None, None));
     }
 }
