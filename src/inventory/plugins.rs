@@ -22,14 +22,25 @@ pub(crate) const PLUGINS: &[Plugin] = &[
     plugin(PluginKind::Source, "io.confluent.kafka.connect.datagen.DatagenConnector"),
     plugin(PluginKind::Source, "org.apache.kafka.connect.file.FileStreamSourceConnector"),
     plugin(PluginKind::Sink, "org.apache.kafka.connect.file.FileStreamSinkConnector"),
+    plugin(PluginKind::Converter, "org.apache.kafka.connect.converters.BooleanConverter"),
+    plugin(PluginKind::Converter, "org.apache.kafka.connect.converters.ByteArrayConverter"),
+    plugin(PluginKind::Converter, "org.apache.kafka.connect.converters.DoubleConverter"),
+    plugin(PluginKind::Converter, "org.apache.kafka.connect.converters.FloatConverter"),
+    plugin(PluginKind::Converter, "org.apache.kafka.connect.converters.IntegerConverter"),
+    plugin(PluginKind::Converter, "org.apache.kafka.connect.converters.LongConverter"),
+    plugin(PluginKind::Converter, "org.apache.kafka.connect.converters.ShortConverter"),
     plugin(PluginKind::Converter, "org.apache.kafka.connect.json.JsonConverter"),
     plugin(PluginKind::Converter, "org.apache.kafka.connect.storage.StringConverter"),
 ];
 
 impl Plugin {
+    pub(crate) fn simple_name(&self) -> &'static str {
+        self.class.rsplit('.').next().unwrap_or(self.class)
+    }
+
     /// What Connect lets a plug-in be called: the full class name, the simple one, and that without its kind.
     pub(crate) fn names(&self) -> [&'static str; 3] {
-        let simple = self.class.rsplit('.').next().unwrap_or(self.class);
+        let simple = self.simple_name();
         let kind = match self.kind {
             PluginKind::Source | PluginKind::Sink => "Connector",
             PluginKind::Converter => "Converter",
@@ -51,4 +62,30 @@ pub(crate) fn connectors() -> impl Iterator<Item = &'static Plugin> + Clone {
 /// All converters.
 pub(crate) fn converters() -> impl Iterator<Item = &'static Plugin> + Clone {
     PLUGINS.iter().filter(|plugin| plugin.kind == PluginKind::Converter)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn it_is_what_the_worker_carries() {
+        let table = include_str!("../../worker/runtime/src/plugins/builtin.rs");
+        let rows =
+            table.lines().filter(|line| line.starts_with("    kafka(") || line.starts_with("    Plugin {"));
+        let carried = rows.filter_map(|row| {
+            let class = row.split('"').nth(1)?;
+            let kinds = [
+                (" Source(", PluginKind::Source),
+                (" Sink(", PluginKind::Sink),
+                (" Converter(", PluginKind::Converter),
+            ];
+            let (_, kind) = kinds.into_iter().find(|(word, _)| row.contains(word))?;
+            Some((class, format!("{kind:?}")))
+        });
+        let known = PLUGINS.iter().map(|plugin| (plugin.class, format!("{:?}", plugin.kind)));
+        assert_eq!(carried.collect::<BTreeSet<_>>(), known.collect::<BTreeSet<_>>());
+    }
 }

@@ -49,7 +49,7 @@ impl Validator<'_, '_> {
         match plugins::find(name, plugins::converters()) {
             Some(plugin) => ClassName::parse(plugin.class).ok(),
             None => {
-                let known: Vec<&str> = plugins::converters().map(|plugin| plugin.class).collect();
+                let known: Vec<&str> = plugins::converters().map(plugins::Plugin::simple_name).collect();
                 let hint = match nearest(name, plugins::converters().flat_map(plugins::Plugin::names)) {
                     Some(meant) => format!("did you mean `{meant}`?"),
                     None => format!("there are {}", known.join(", ")),

@@ -10,7 +10,16 @@ use crate::inventory::problem::Path;
 use crate::inventory::raw;
 
 /// Keys whose values are topics, one or a comma-separated list.
-const TOPIC_KEYS: [&str; 4] = ["topics", "topic", "kafka.topic", "errors.deadletterqueue.topic.name"];
+const TOPIC_KEYS: [&str; 3] = ["topics", "topic", "kafka.topic"];
+
+/// Keys, or the beginnings of keys, that the worker refuses: `worker/runtime/src/plugins/validate.rs`.
+const REFUSED: [&str; 5] = [
+    "transforms",
+    "predicates",
+    "errors.deadletterqueue.topic.name",
+    "offsets.storage.topic",
+    "topic.creation.",
+];
 
 impl Validator<'_, '_> {
     pub(super) fn connectors(
@@ -99,6 +108,15 @@ impl Validator<'_, '_> {
         for key in ["key.converter", "value.converter"] {
             if let Some(class) = config.get(key).filter(|value| !is_reference(value)) {
                 self.converter(Some(class), &path.key(key));
+            }
+        }
+        for (key, _) in config.iter().filter(|(_, value)| !value.trim().is_empty()) {
+            if REFUSED
+                .iter()
+                .any(|refused| key == refused || refused.ends_with('.') && key.starts_with(refused))
+            {
+                let message = format!("the worker does not support {key} yet");
+                self.report.problem(&path.key(key), message, "remove it");
             }
         }
         let tasks = config.get("tasks.max").filter(|value| !is_reference(value));
