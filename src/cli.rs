@@ -28,7 +28,7 @@ pub(crate) enum Verb {
     /// Check the inventory alone; touches no host
     Check(InventoryArgs),
     /// Run every check from outside, with a probe connector that carries records end to end
-    Smoke(RunArgs),
+    Smoke(HostsArgs),
     /// Print records of a topic
     Records(RecordsArgs),
     /// Stop the cluster and remove what provision made
@@ -51,16 +51,11 @@ pub(crate) struct InventoryArgs {
     pub(crate) json: bool,
 }
 
+/// What every command takes that logs in to hosts.
 #[derive(Debug, Args, Clone)]
-pub(crate) struct RunArgs {
+pub(crate) struct HostsArgs {
     #[command(flatten)]
     pub(crate) inventory: InventoryArgs,
-    /// Only these phases, comma-separated
-    #[arg(long, value_name = "PHASES", value_delimiter = ',')]
-    pub(crate) only: Vec<String>,
-    /// All phases but these, comma-separated
-    #[arg(long, value_name = "PHASES", value_delimiter = ',')]
-    pub(crate) skip: Vec<String>,
     /// Only these hosts, comma-separated
     #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
     pub(crate) limit: Vec<String>,
@@ -70,9 +65,30 @@ pub(crate) struct RunArgs {
     /// Where authorities, generated secrets and journals are kept, one folder per cluster
     #[arg(long, value_name = "DIR", default_value = DEFAULT_CERTS)]
     pub(crate) certs: PathBuf,
+}
+
+/// What every command takes that runs phases.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) hosts: HostsArgs,
+    /// Only these phases, comma-separated
+    #[arg(long, value_name = "PHASES", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// All phases but these, comma-separated
+    #[arg(long, value_name = "PHASES", value_delimiter = ',')]
+    pub(crate) skip: Vec<String>,
     /// A built connect-worker to use instead of building one
     #[arg(long, value_name = "FILE", env = "CONNECT_WORKER_BIN")]
     pub(crate) worker: Option<PathBuf>,
+}
+
+impl RunArgs {
+    /// For a command that runs these phases and no other.
+    pub(crate) fn of(hosts: HostsArgs, phases: &[&str]) -> Self {
+        let only = phases.iter().map(|&phase| phase.to_owned()).collect();
+        Self { hosts, only, skip: Vec::new(), worker: None }
+    }
 }
 
 #[derive(Debug, Args, Clone)]
@@ -109,7 +125,7 @@ pub(crate) struct ImageArgs {
 #[derive(Debug, Args, Clone)]
 pub(crate) struct RecordsArgs {
     #[command(flatten)]
-    pub(crate) run: RunArgs,
+    pub(crate) hosts: HostsArgs,
     /// The topic to read
     pub(crate) topic: String,
     /// How many records at most, from the newest back

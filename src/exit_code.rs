@@ -21,7 +21,7 @@ pub(crate) enum Exit {
     PartlyApplied = 5,
     /// Another run holds the cluster.
     Locked = 6,
-    /// `plan` found changes to make.
+    /// `plan` found changes to make, or `apply` was told not to make them.
     ChangesPending = 7,
     /// Stopped because the terminal was closed: 128 and the signal's number, as shells have it.
     HungUp = 129,
@@ -41,7 +41,7 @@ Exit codes:
   4  a check failed
   5  partly applied: run it again when the cause is gone
   6  another run is under way
-  7  plan: changes are pending
+  7  changes are pending: `plan` found them, or `apply` was told not to make them
   129, 130, 143  stopped by SIGHUP, Ctrl-C or SIGTERM: run it again to go on";
 
 impl From<Signal> for Exit {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::open::{Intent, Run};
-use crate::cli::{ApplyArgs, RunArgs};
+use crate::cli::{ApplyArgs, HostsArgs, RunArgs};
 use crate::engine::event::{Event, Failure, FailureKind};
 use crate::engine::{self, apply::Applied, survey::Survey, timing::Timing, verify::Verified};
 use crate::exit_code::Exit;
@@ -21,7 +21,7 @@ pub(crate) async fn apply(args: ApplyArgs, interrupt: &Interrupt) -> Exit {
     };
     timing.end("connect", Vec::new());
     let phases = phases::all();
-    let survey = match look(&run, &phases, args.run.parallel).await {
+    let survey = match look(&run, &phases, args.run.hosts.parallel).await {
         Ok(survey) => survey,
         Err(signal) => return run.abandon(signal).await,
     };
@@ -53,12 +53,12 @@ pub(crate) async fn apply(args: ApplyArgs, interrupt: &Interrupt) -> Exit {
         timing.restart();
         // The removal of a probe that was left is verified in there.
         run.ctx.request_probe();
-        engine::apply::apply(&run.ctx, &phases, &survey, args.run.parallel, &mut timing).await
+        engine::apply::apply(&run.ctx, &phases, &survey, args.run.hosts.parallel, &mut timing).await
     };
     let verified = if applied.is_whole() && interrupt.signal().is_none() {
         let seen = survey.plan.is_empty().then_some(&survey);
         let done = &applied.verified_phases;
-        engine::verify::verify(&run.ctx, &phases, &run.selection, args.run.parallel, done, seen).await
+        engine::verify::verify(&run.ctx, &phases, &run.selection, args.run.hosts.parallel, done, seen).await
     } else {
         Verified::default()
     };
@@ -74,7 +74,7 @@ pub(crate) async fn plan(args: RunArgs, interrupt: &Interrupt) -> Exit {
         Err(exit) => return exit,
     };
     let phases = phases::all();
-    let survey = match look(&run, &phases, args.parallel).await {
+    let survey = match look(&run, &phases, args.hosts.parallel).await {
         Ok(survey) => survey,
         Err(signal) => return run.abandon(signal).await,
     };
@@ -87,9 +87,10 @@ pub(crate) async fn plan(args: RunArgs, interrupt: &Interrupt) -> Exit {
 }
 
 /// Checks from outside, with a probe connector.
-pub(crate) async fn smoke(mut args: RunArgs, interrupt: &Interrupt) -> Exit {
+pub(crate) async fn smoke(args: HostsArgs, interrupt: &Interrupt) -> Exit {
     let timing = Timing::begin();
-    args.only = vec!["smoke".to_owned()];
+    let parallel = args.parallel;
+    let args = RunArgs::of(args, &["smoke"]);
     let mut run = match Run::open("smoke", &args, Intent::Change, interrupt).await {
         Ok(run) => run,
         Err(exit) => return exit,
@@ -97,7 +98,7 @@ pub(crate) async fn smoke(mut args: RunArgs, interrupt: &Interrupt) -> Exit {
     let phases = phases::all();
     run.ctx.request_probe();
     let has_locks = run.lock_hosts().await;
-    let survey = match look(&run, &phases, args.parallel).await {
+    let survey = match look(&run, &phases, parallel).await {
         Ok(survey) => survey,
         Err(signal) => return run.abandon(signal).await,
     };
@@ -106,7 +107,7 @@ pub(crate) async fn smoke(mut args: RunArgs, interrupt: &Interrupt) -> Exit {
     } else {
         let seen = survey.plan.is_empty().then_some(&survey);
         let done = BTreeSet::new();
-        engine::verify::verify(&run.ctx, &phases, &run.selection, args.parallel, &done, seen).await
+        engine::verify::verify(&run.ctx, &phases, &run.selection, parallel, &done, seen).await
     };
     finish(run, "smoke", &survey, Applied::default(), verified, &timing).await
 }

@@ -23,7 +23,7 @@ const STEP: &str = "destroy";
 /// Stops the cluster and removes what was made. Without `--yes` nothing is touched.
 pub(crate) async fn destroy(args: DestroyArgs, interrupt: &Interrupt) -> Exit {
     if !args.yes {
-        let refusal = Refusal::new("destroy", &args.run.inventory);
+        let refusal = Refusal::new("destroy", &args.run.hosts.inventory);
         let message = "destroy removes the workers and everything that provision made";
         return refusal.tell(Exit::Usage, message, Some("add --yes"));
     }
@@ -42,7 +42,6 @@ pub(crate) async fn destroy(args: DestroyArgs, interrupt: &Interrupt) -> Exit {
         };
         total.left.push(format!("{}: everything, {why}", failure.target));
     }
-    let is_locked = failures.iter().any(|failure| failure.kind == FailureKind::Locked);
     let mut not_reached: Vec<&str> = Vec::new();
     let is_whole = run.selection.limit.is_empty();
     for phase in phases::all().iter().rev().filter(|phase| run.selection.has_phase(phase.id())) {
@@ -92,24 +91,30 @@ pub(crate) async fn destroy(args: DestroyArgs, interrupt: &Interrupt) -> Exit {
             }
         }
     }
-    let is_out_of_reach = |failure: &Failure| failure.kind == FailureKind::Unreachable;
-    let exit = if let Some(signal) = stopped {
-        signal.into()
-    } else if is_locked {
-        Exit::Locked
-    } else if failures.is_empty() {
-        Exit::Done
-    } else if !has_locks {
-        Exit::CheckFailed
-    } else if total.removed.is_empty() && failures.iter().all(is_out_of_reach) {
-        Exit::Unreachable
-    } else {
-        Exit::PartlyApplied
+    let exit = match stopped {
+        Some(signal) => signal.into(),
+        None => exit_of(&failures, has_locks, !total.removed.is_empty()),
     };
     run.ctx.events.emit(&Event::Ended);
     show(&run, &Destroyed { total, not_reached, failures, exit });
     run.close().await;
     exit
+}
+
+fn exit_of(failures: &[Failure], has_locks: bool, is_anything_removed: bool) -> Exit {
+    let is_locked = |failure: &Failure| failure.kind == FailureKind::Locked;
+    let is_out_of_reach = |failure: &Failure| failure.kind == FailureKind::Unreachable;
+    if failures.iter().any(is_locked) {
+        Exit::Locked
+    } else if failures.is_empty() {
+        Exit::Done
+    } else if !has_locks {
+        Exit::CheckFailed
+    } else if !is_anything_removed && failures.iter().all(is_out_of_reach) {
+        Exit::Unreachable
+    } else {
+        Exit::PartlyApplied
+    }
 }
 
 /// Removes marker, journal and lock of every host, and folders of ours that are empty then.

@@ -37,7 +37,10 @@ pub(crate) async fn image(args: ImageArgs) -> Exit {
             Exit::Done
         }
         Err(error) => {
-            report::stderr(&format!("error: cannot write {}: {error}\n", output.display()));
+            let output = output.display();
+            report::stderr(&format!(
+                "error: cannot write {output}: {error}\n  hint: choose another place with --output\n"
+            ));
             Exit::Usage
         }
     }

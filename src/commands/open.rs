@@ -43,7 +43,6 @@ pub(crate) struct Run {
     pub(crate) failures: Vec<Failure>,
     refusal: Refusal,
     ssh: Arc<SshRun>,
-    /// How the inventory was named on the command line.
     /// Flags of the commands that are told to go on with.
     flags: String,
     /// Held until the run is closed.
@@ -76,11 +75,11 @@ impl Run {
         intent: Intent,
         interrupt: &Interrupt,
     ) -> Result<Self, Exit> {
-        let refusal = Refusal::new(command, &args.inventory);
-        let inventory = load(&args.inventory, refusal)?;
+        let refusal = Refusal::new(command, &args.hosts.inventory);
+        let inventory = load(&args.hosts.inventory, refusal)?;
         let selection = selection(args, &inventory, refusal)?;
-        let style = Style::detect(args.inventory.json);
-        let home = ControlHome::new(&absolute(&args.certs), &inventory.cluster);
+        let style = Style::detect(args.hosts.inventory.json);
+        let home = ControlHome::new(&absolute(&args.hosts.certs), &inventory.cluster);
         let lock = match intent {
             Intent::Look => None,
             Intent::Change => Some(lock(&home, &inventory, refusal).await?),
@@ -91,7 +90,7 @@ impl Run {
             .map_err(|error| refusal.tell(Exit::CheckFailed, &chain(&error), error.hint().as_deref()))?;
         let wanted: Vec<&model::Host> =
             inventory.hosts.iter().filter(|host| selection.has_host(&host.name)).collect();
-        let connecting = connect(&ssh, &inventory, &wanted, &secrets, &home, &events, args.parallel);
+        let connecting = connect(&ssh, &inventory, &wanted, &secrets, &home, &events, args.hosts.parallel);
         // Phases ask for the worker's digest before they look at a host, and they are to look at it in one go.
         let at_hand = async {
             let is_asked_for = looks_at_hosts(command) && selection.has_phase("files");
@@ -123,8 +122,10 @@ impl Run {
         };
         let flag = |name: &str, path: &Path| format!(" {name} {}", quote(&path.to_string_lossy()));
         let mut flags = String::new();
-        flags.extend(args.inventory.inventory.iter().map(|path| flag("--inventory", path)));
-        flags.extend((args.certs != Path::new(DEFAULT_CERTS)).then(|| flag("--certs", &args.certs)));
+        flags.extend(args.hosts.inventory.inventory.iter().map(|path| flag("--inventory", path)));
+        flags.extend(
+            (args.hosts.certs != Path::new(DEFAULT_CERTS)).then(|| flag("--certs", &args.hosts.certs)),
+        );
         Ok(Self { ctx, selection, style, failures, refusal, ssh, flags, _lock: lock })
     }
 
@@ -230,7 +231,7 @@ fn selection(args: &RunArgs, inventory: &Inventory, refusal: Refusal) -> Result<
         }
     }
     let mut limit = BTreeSet::new();
-    for text in &args.limit {
+    for text in &args.hosts.limit {
         match HostName::parse(text).ok().filter(|name| inventory.host(name).is_some()) {
             Some(name) => limit.insert(name),
             None => {

@@ -41,7 +41,16 @@ fn help_and_version_are_data() {
     let cases: [(&[&str], &[&str]); 5] = [
         (
             &["--help"],
-            &["apply ", "plan ", "check ", "smoke ", "destroy ", "init ", "schema ", "7  plan: changes"],
+            &[
+                "apply ",
+                "plan ",
+                "check ",
+                "smoke ",
+                "destroy ",
+                "init ",
+                "schema ",
+                "7  changes are pending: ",
+            ],
         ),
         (&["plan", "--help"], &["--inventory <FILE>", "--only <", "--skip <", "--limit <", "--json"]),
         (&["apply", "--help"], &["--yes", "--limit <"]),

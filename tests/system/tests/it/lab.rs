@@ -81,9 +81,8 @@ impl Lab {
             .arg(self.inventory())
             .arg("--certs")
             .arg(self.folder.join("certs"))
-            .arg("--worker")
-            .arg(programs::connect_worker())
             .arg("--json")
+            .env("CONNECT_WORKER_BIN", programs::connect_worker())
             .env("XDG_STATE_HOME", self.folder.join("state"))
             .env_remove("KAFKA_HOME")
             .current_dir(&self.folder)
@@ -152,6 +151,12 @@ async fn the_lab_comes_from_nothing_heals_and_goes() {
     assert_eq!(changes(&healed["done"]), ["kafka restart broker", "services restart connect-worker"]);
     let (exit, smoke) = lab.run(&["smoke"]);
     assert_eq!(exit, DONE, "{smoke:#}");
+    let (exit, newest) = lab.run(&["records", "users", "-n", "3"]);
+    assert_eq!((exit, newest["records"].as_array().map(Vec::len)), (DONE, Some(3)), "{newest:#}");
+    assert!(newest["records"][0]["value"].as_str().unwrap().contains("userid"), "{newest:#}");
+    let (exit, nowhere) = lab.run(&["records", "usres"]);
+    let told = nowhere["problems"][0]["message"].as_str();
+    assert_eq!((exit, told), (CHECK_FAILED, Some("there is no topic usres in Kafka")), "{nowhere:#}");
 
     let pids = [lab.pid("kafka/kafka.pid"), lab.pid("connect-worker.pid")];
     let (exit, destroyed) = lab.run(&["destroy", "--yes"]);
