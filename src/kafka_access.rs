@@ -65,7 +65,7 @@ impl KafkaAccessError {
             Self::Login(error) => login_hint(error),
             Self::Secret(error) => error.hint(),
             Self::Trust(error) => error.hint(),
-            Self::Tls(_) => None,
+            Self::Tls(_) => Some("check the certificates that `kafka.trust` names".into()),
             Self::NotYet => Some("run `provision apply` first".into()),
             Self::Advertised(LoginError::Dial { .. } | LoginError::TimedOut { .. }) => Some(
                 "the hosts must resolve and reach what the brokers' `advertised.listeners` say: mend those, or DNS, \

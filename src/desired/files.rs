@@ -18,7 +18,7 @@ use serde_json::json;
 use super::properties::{self, Wiring};
 use super::{CONTAINER_UID, advertised_name, bind_address, host_root, trust};
 use crate::host::Host;
-use crate::inventory::model::{Bind, Listener, Login, Mechanism, Runtime, SecretRef};
+use crate::inventory::model::{Bind, Inventory, Listener, Login, Mechanism, Runtime, SecretRef};
 use crate::kafka_access::USER_SECRET;
 use crate::phases::{Context, PhaseError};
 use crate::shell::files::{Access, Directory, FileToWrite, digest};
@@ -158,7 +158,7 @@ pub(crate) async fn gather(
             wanted.own(layout.binary(), 0o755, bytes);
         }
     }
-    wanted.own(layout.targets(), 0o644, targets(ctx).into_bytes());
+    wanted.own(layout.targets(), 0o644, targets(&ctx.inventory).into_bytes());
     Ok(HostFiles {
         directories: directories(&layout, owner),
         files: wanted.files,
@@ -245,7 +245,9 @@ fn properties(ctx: &Context, host: &dyn Host, layout: &Layout) -> String {
     let listener = |listener: Listener| match ctx.inventory.runtime {
         // Inside a container every interface is the container's own; Compose publishes on the right one.
         Runtime::Docker => format!("http://0.0.0.0:{}", listener.port),
-        Runtime::Process => url(&bind_address(spec, listener, route).to_string(), listener),
+        Runtime::Process => {
+            format!("http://{}", endpoint(&bind_address(spec, listener, route).to_string(), listener))
+        }
     };
     let folder = match ctx.inventory.runtime {
         Runtime::Docker => CONTAINER_FOLDER.to_owned(),
@@ -260,10 +262,11 @@ fn properties(ctx: &Context, host: &dyn Host, layout: &Layout) -> String {
     templates::worker_properties(&properties::worker(&ctx.inventory, spec, &wiring))
 }
 
-fn url(host: &str, listener: Listener) -> String {
+/// `HOST:PORT`, an IPv6 address in brackets.
+fn endpoint(host: &str, listener: Listener) -> String {
     match host.contains(':') {
-        true => format!("http://[{host}]:{}", listener.port),
-        false => format!("http://{host}:{}", listener.port),
+        true => format!("[{host}]:{}", listener.port),
+        false => format!("{host}:{}", listener.port),
     }
 }
 
@@ -300,22 +303,21 @@ fn compose(ctx: &Context, host: &dyn Host, layout: &Layout, artifact: &Artifact,
 }
 
 /// Prometheus' `file_sd_configs` document: the metrics listeners of all workers.
-fn targets(ctx: &Context) -> String {
-    let targets: Vec<String> = ctx
-        .inventory
+fn targets(inventory: &Inventory) -> String {
+    let targets: Vec<String> = inventory
         .hosts
         .iter()
         .map(|spec| {
-            let port = spec.worker.metrics.port;
-            match spec.worker.metrics.bind {
-                Bind::Private | Bind::All => format!("{}:{port}", spec.address),
-                Bind::Loopback => format!("127.0.0.1:{port}"),
+            let listener = spec.worker.metrics;
+            match listener.bind {
+                Bind::Private | Bind::All => endpoint(spec.address.as_ref(), listener),
+                Bind::Loopback => endpoint("127.0.0.1", listener),
             }
         })
         .collect();
     let document = json!([{
         "targets": targets,
-        "labels": { "job": "kafka-connect", "kafka_connect_cluster_id": ctx.inventory.connect.group.as_str() },
+        "labels": { "job": "kafka-connect", "kafka_connect_cluster_id": inventory.connect.group.as_str() },
     }]);
     format!("{document:#}\n")
 }
@@ -323,4 +325,21 @@ fn targets(ctx: &Context) -> String {
 /// The last step of a path.
 pub(crate) fn name_of(path: &str) -> String {
     Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_host_is_a_target_in_brackets() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("inventory.yml");
+        let text = "cluster: orders\nhosts:\n  w1: { address: 'fd00::1' }\n  w2: { address: w2.test }\n\
+                    kafka:\n  bootstrap: [broker-1:9092]\n  security: PLAINTEXT\n";
+        std::fs::write(&file, text).unwrap();
+        let inventory = crate::inventory::load(&file).unwrap_or_else(|problems| panic!("{problems}"));
+        let document: serde_json::Value = serde_json::from_str(&targets(&inventory)).unwrap();
+        assert_eq!(document[0]["targets"], json!(["[fd00::1]:8079", "w2.test:8079"]));
+    }
 }

@@ -76,7 +76,7 @@ impl PhaseError {
             Self::Rest { source, .. } => Some(source.hint()),
             Self::Refused { hint, .. } => hint.clone(),
             Self::CutOff { .. } => Some("the next run looks again and does the rest".to_owned()),
-            Self::Make { .. } => None,
+            Self::Make { .. } => Some("mend what the cause names, and run again".to_owned()),
         }
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use async_trait::async_trait;
 
-use super::{Finding, Phase, PhaseError, Planned, Scope, Scoped, Severity, package_lock};
+use super::{Finding, Phase, PhaseError, Planned, Removed, Scope, Scoped, Severity, package_lock};
 use crate::host::{HostExt, Sudo};
 use crate::kafka_home::{self, Found, JAVA_MINIMUM};
 use crate::plan::{Change, Target};
@@ -72,6 +72,18 @@ impl Phase for Java {
         package_lock::wait(at).await?;
         at.host().check(&packages::apt_script(format!("install {}", change.subject), &body)).await?;
         Ok(())
+    }
+
+    /// Nothing is removed: others may use it by now.
+    async fn remove(&self, at: &Scoped<'_>) -> Result<Removed, PhaseError> {
+        let made = at.ctx.home.made(Self::ID, &at.target.to_string())?;
+        let left = |subject: String| match subject.as_str() {
+            MAVEN => format!("{subject}; remove it with `apt-get purge maven`"),
+            _ => format!(
+                "{subject}; remove it with `apt-get purge` of its package, see `dpkg -l '*jre-headless'`"
+            ),
+        };
+        Ok(Removed { removed: Vec::new(), left: made.into_iter().map(left).collect() })
     }
 
     async fn verify(&self, at: &Scoped<'_>, seen: Option<&Self::Facts>) -> Result<Vec<Finding>, PhaseError> {

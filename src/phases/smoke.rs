@@ -29,6 +29,9 @@ const PROBE: &str = "provision-probe";
 const PROBE_CLASS: &str = "io.confluent.kafka.connect.datagen.DatagenConnector";
 /// How many records of the probe must arrive.
 const PROBE_RECORDS: i64 = 20;
+const IS_IT_RUNNING: &str =
+    "is the worker running? its log is on the host, see `docker logs` or the log file";
+const NOT_OURS: &str = "something else may answer there, or another version of the worker: look who listens on that port of the host";
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -127,7 +130,9 @@ async fn look_at_host(at: &Scoped<'_>, host: &dyn Host) -> Vec<Finding> {
     let mut findings = outside;
     match page {
         Ok(page) if page.lines().any(|line| line.starts_with(METRIC)) => {}
-        Ok(_) => findings.push(error(host, format!("metrics on {} lack {METRIC}", metrics.endpoint()))),
+        Ok(_) => {
+            findings.push(error(host, format!("metrics on {} lack {METRIC}", metrics.endpoint()), NOT_OURS))
+        }
         Err(cause) => findings.push(unreachable(host, &cause)),
     }
     findings.extend(inside);
@@ -142,7 +147,7 @@ async fn rest_root(at: &Scoped<'_>, host: &dyn Host, rest: &RestClient<'_>) -> V
     let mut findings = Vec::new();
     for key in ["version", "commit", "kafka_cluster_id"] {
         if root[key].as_str().is_none_or(str::is_empty) {
-            findings.push(error(host, format!("{} does not tell its {key}", rest.endpoint())));
+            findings.push(error(host, format!("{} does not tell its {key}", rest.endpoint()), NOT_OURS));
         }
     }
     let wanted: BTreeSet<&str> =
@@ -151,7 +156,7 @@ async fn rest_root(at: &Scoped<'_>, host: &dyn Host, rest: &RestClient<'_>) -> V
         plugins.as_array().into_iter().flatten().any(|plugin| plugin["class"].as_str() == Some(class))
     };
     for class in wanted.into_iter().filter(|class| !has(class)) {
-        findings.push(error(host, format!("the worker does not carry {class}")));
+        findings.push(error(host, format!("the worker does not carry {class}"), NOT_OURS));
     }
     findings
 }
@@ -170,21 +175,22 @@ async fn from_inside(at: &Scoped<'_>, host: &dyn Host, endpoint: &Endpoint) -> O
     match host.check(&look).await {
         Ok(answer) if answer.contains("kafka_cluster_id") => None,
         Ok(_) => {
-            Some(error(host, format!("{endpoint} asked from inside the host: not a Connect worker's answer")))
+            let message = format!("{endpoint} asked from inside the host: not a Connect worker's answer");
+            Some(error(host, message, NOT_OURS))
         }
-        Err(cause) => Some(error(host, format!("{endpoint} asked from inside the host: {cause}"))),
+        Err(cause) => {
+            Some(error(host, format!("{endpoint} asked from inside the host: {cause}"), IS_IT_RUNNING))
+        }
     }
 }
 
-fn error(host: &dyn Host, message: String) -> Finding {
-    Finding { severity: Severity::Error, place: host.name().to_string(), message, hint: None }
+fn error(host: &dyn Host, message: String, hint: &str) -> Finding {
+    let place = host.name().to_string();
+    Finding { severity: Severity::Error, place, message, hint: Some(hint.to_owned()) }
 }
 
 fn unreachable(host: &dyn Host, cause: &RestError) -> Finding {
-    Finding {
-        hint: Some("is the worker running? its log is on the host, see `docker logs` or the log file".into()),
-        ..error(host, chain(cause))
-    }
+    error(host, chain(cause), IS_IT_RUNNING)
 }
 
 /// Whether every declared connector runs with all its tasks right now.
@@ -337,7 +343,9 @@ async fn read_back(
         severity: Severity::Error,
         place: "probe connector".to_owned(),
         message: format!("{} has records, and none with a value can be read back", partition.topic),
-        hint: None,
+        hint: Some(
+            "look whether something deletes its records: `cleanup.policy`, retention, another program".into(),
+        ),
     }])
 }
 

@@ -35,7 +35,7 @@ impl Places {
             target: format!("{architecture}-unknown-linux-gnu"),
             target_dir: from_env("CARGO_TARGET_DIR").unwrap_or_else(|| clone.join("target")),
             openssl_lib: from_env("OPENSSL_LIB_DIR")
-                .unwrap_or_else(|| static_value("OPENSSL_LIB_DIR").into()),
+                .unwrap_or_else(|| static_value("OPENSSL_LIB_DIR").replace("x86_64", architecture).into()),
             openssl_include: from_env("OPENSSL_INCLUDE_DIR")
                 .unwrap_or_else(|| static_value("OPENSSL_INCLUDE_DIR").into()),
             clone,
@@ -192,9 +192,10 @@ async fn run_cargo(places: &Places, private: &[String], say: Say<'_>) -> Result<
         .spawn()
         .map_err(spawn_failed)?;
     let stderr = child.stderr.take().expect("the stream was asked for");
-    let mut lines = BufReader::new(stderr).lines();
+    let mut lines = BufReader::new(stderr).split(b'\n');
     let mut tail: Vec<String> = Vec::new();
-    while let Some(line) = lines.next_line().await.map_err(spawn_failed)? {
+    while let Some(line) = lines.next_segment().await.map_err(spawn_failed)? {
+        let line = String::from_utf8_lossy(&line).into_owned();
         // Of some hundred crates, those of the clone: their lines end with its path.
         if line.ends_with(')') || line.contains("Blocking") {
             say(line.trim());

@@ -51,7 +51,9 @@ impl WorkerBuildError {
             Self::NoClone { .. } => Some("give a built worker with --worker, or run from a clone".into()),
             Self::Missing { remedy, .. } => Some(remedy.clone()),
             Self::NoThreads { .. } => Some("use the distribution's libssl-dev, or set OPENSSL_LIB_DIR and OPENSSL_INCLUDE_DIR".into()),
-            Self::Spawn { .. } => None,
+            Self::Spawn { program, .. } => {
+                Some(format!("check that {program} runs here, or give a built worker with --worker"))
+            }
             Self::Failed { .. } => Some("the last lines of cargo's output say why".into()),
         }
     }
