@@ -1,5 +1,5 @@
-//! A wire client for what librdkafka cannot do: membership in a group of any protocol type (Connect's is `connect`),
-//! SCRAM users, ACLs and all other administration, over any byte stream; and records by the batch, both ways.
+//! A Kafka wire client over any byte stream: SCRAM users, ACLs and all other administration, membership in a group of any
+//! protocol type (Connect's is `connect`), and records by the batch, both ways.
 //!
 //! Start at [`Client`]: it is given bootstrap endpoints, a [`Security`] and a [`Dial`] that makes byte streams (plain
 //! TCP, or channels forwarded through SSH), and finds the rest of the cluster by itself. [`Client::probe_login`] tries

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::Error;
 
-/// The path of a built program: `provision`, `connect-worker` or `testbed`.
+/// The path of a built program: `provision`, `connect-worker`, `testbed` or `benchmarks`.
 ///
 /// It lies in the folder of the profile and target that the running test was built with, so it is the very file that
 /// `cargo build --workspace` with the same flags has made.

@@ -15,7 +15,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
     ("connect-worker", &["connect-api", "connector-datagen", "connector-file", "kafka-control", "pki"], &[]),
     ("connector-datagen", &["connect-api"], &["connect-testkit"]),
     ("connector-file", &["connect-api"], &["connect-testkit"]),
-    ("kafka-control", &[], &["pki"]),
+    ("kafka-control", &[], &[]),
     ("pki", &[], &[]),
     ("provision", &["kafka-control", "pki"], &[]),
     // It shares no code with what it tests.
@@ -27,7 +27,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
 const OTHERS: &[(&str, &[&str])] = &[
     ("axum", &["connect-worker"]),
     ("indicatif", &["provision"]),
-    ("kafka-protocol", &["connect-worker", "kafka-control"]),
+    ("kafka-protocol", &["kafka-control"]),
     // A C library: `provision` is built without any.
     ("rdkafka", &["connect-worker"]),
     ("openssh", &["provision"]),
@@ -115,6 +115,13 @@ fn crates_use_of_ours_what_the_table_says() {
             }
         }
     }
+    for (name, build, tests) in OURS {
+        let Some(manifest) = manifests.iter().find(|manifest| manifest.name == *name) else { continue };
+        let is_used = |listed: &&&str| manifest.dependencies.contains_key(**listed);
+        for listed in build.iter().chain(*tests).filter(|listed| !is_used(listed)) {
+            problems.push(format!("tests/architecture/crates.rs: {name} does not use {listed}"));
+        }
+    }
     for (name, ..) in OURS.iter().filter(|(name, ..)| manifests.iter().all(|manifest| manifest.name != *name))
     {
         problems.push(format!("tests/architecture/crates.rs: there is no crate {name}"));
@@ -137,6 +144,42 @@ fn crates_of_others_are_used_where_they_belong() {
         }
     }
     assert_clean(&problems);
+}
+
+#[test]
+fn every_dependency_is_used() {
+    let mut problems = Vec::new();
+    for manifest in manifests() {
+        let member = manifest.path.strip_suffix("Cargo.toml").expect("that is its name");
+        // The tests of the workspace's root stand beside those of other members.
+        let tests: &[&str] = if member.is_empty() { &["tests/it", "tests/architecture"] } else { &["tests"] };
+        let roots = ["src"].iter().chain(tests).map(|folder| format!("{member}{folder}"));
+        let code: String = roots.map(|root| text_below(&root)).collect();
+        for (dependency, (line, _)) in &manifest.dependencies {
+            if !code.contains(&format!("{}::", dependency.replace('-', "_"))) {
+                problems
+                    .push(format!("{}:{line}: {} has no use for {dependency}", manifest.path, manifest.name));
+            }
+        }
+    }
+    assert_clean(&problems);
+}
+
+/// All of the Rust below a folder, tests and all; nothing if there is no such folder.
+fn text_below(root: &str) -> String {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(root)];
+    let mut text = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text += &fs::read_to_string(&path).unwrap();
+            }
+        }
+    }
+    text
 }
 
 #[test]

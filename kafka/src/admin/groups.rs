@@ -12,7 +12,7 @@ use crate::admin::operations::AuthorizedOperations;
 use crate::admin::{ItemResults, left_out, text, verdict};
 use crate::client::Client;
 use crate::endpoint::{BrokerId, Endpoint};
-use crate::error::{ApiRefusal, Error};
+use crate::error::Error;
 use crate::retry::Retry;
 use crate::route::Route;
 
@@ -89,23 +89,6 @@ impl Client {
             }
         }
         Ok(groups.into_values().collect())
-    }
-
-    /// Describes groups by id. One that does not exist is described as `Dead`.
-    pub async fn describe_groups(
-        &self,
-        groups: &[&str],
-    ) -> Result<BTreeMap<String, Result<GroupDescription, ApiRefusal>>, Error> {
-        let mut described = BTreeMap::new();
-        for group in groups {
-            let description = match self.describe_group(group).await {
-                Ok(description) => Ok(description),
-                Err(Error::Refused { refusal, .. }) => Err(refusal),
-                Err(error) => return Err(error),
-            };
-            described.insert((*group).to_owned(), description);
-        }
-        Ok(described)
     }
 
     /// Describes one group. One that does not exist is described as `Dead`.
