@@ -32,6 +32,14 @@ pub(crate) struct Samples(pub(crate) Vec<f64>);
 pub(crate) struct Peer {
     pub(crate) name: String,
     pub(crate) samples: Samples,
+    /// Whether the comparing targets hold against it; if not, it is there to be looked at.
+    pub(crate) is_target: bool,
+}
+
+impl Peer {
+    pub(crate) fn new(name: &str, samples: Samples) -> Self {
+        Self { name: name.to_owned(), samples, is_target: true }
+    }
 }
 
 /// One measured thing: ours, and theirs.
@@ -41,7 +49,7 @@ pub(crate) struct Figure {
     pub(crate) unit: Unit,
     pub(crate) ours: Samples,
     pub(crate) peers: Vec<Peer>,
-    /// The comparing ones hold against each of the peers.
+    /// The comparing ones hold against each of the peers that is one.
     pub(crate) targets: Vec<Target>,
 }
 
@@ -90,7 +98,8 @@ impl Figure {
         let ours = self.ours.median();
         self.targets.iter().any(|target| match (target.is_relative(), self.peers.as_slice()) {
             (true, peers @ [_, ..]) => {
-                peers.iter().any(|peer| !target.is_met(ours, Some(peer.samples.median())))
+                let mut held_against = peers.iter().filter(|peer| peer.is_target);
+                held_against.any(|peer| !target.is_met(ours, Some(peer.samples.median())))
             }
             _ => !target.is_met(ours, None),
         })
@@ -106,10 +115,7 @@ mod tests {
             name: "start".to_owned(),
             unit: Unit::Seconds,
             ours: Samples(ours.to_vec()),
-            peers: theirs
-                .iter()
-                .map(|value| Peer { name: "peer".to_owned(), samples: Samples(vec![*value]) })
-                .collect(),
+            peers: theirs.iter().map(|value| Peer::new("peer", Samples(vec![*value]))).collect(),
             targets: targets.to_vec(),
         }
     }

@@ -73,8 +73,9 @@ fn table(figures: &[Figure]) -> String {
 fn row(figure: &Figure, name: &str, peer: Option<&Peer>) -> String {
     let (unit, ours) = (figure.unit, figure.ours.median());
     let theirs = peer.map(|peer| peer.samples.median());
-    let targets: Vec<Target> =
-        figure.targets.iter().copied().filter(|target| !name.is_empty() || target.is_relative()).collect();
+    let is_held_against = peer.is_none_or(|peer| peer.is_target);
+    let is_shown = |target: &Target| if target.is_relative() { is_held_against } else { !name.is_empty() };
+    let targets: Vec<Target> = figure.targets.iter().copied().filter(is_shown).collect();
     let missed = targets.iter().any(|target| !target.is_met(ours, theirs));
     let result = match (targets.is_empty(), missed) {
         (true, _) => "",
@@ -197,12 +198,16 @@ mod tests {
 
     #[test]
     fn a_row_for_each_peer_says_what_was_missed() {
-        let peer = |name: &str, value: f64| Peer { name: name.to_owned(), samples: Samples(vec![value]) };
+        let peer = |name: &str, value: f64| Peer::new(name, Samples(vec![value]));
         let figure = Figure {
             name: "source".to_owned(),
             unit: Unit::PerSecond,
             ours: Samples(vec![1_200_000.0, 1_000_000.0, 900_000.0]),
-            peers: vec![peer("defaults", 200_000.0), peer("tuned", 250_000.0)],
+            peers: vec![
+                peer("defaults", 200_000.0),
+                peer("tuned", 250_000.0),
+                Peer { is_target: false, ..peer("other", 500_000.0) },
+            ],
             targets: vec![Target::AtLeast(300_000.0), Target::TimesMore(5.0)],
         };
         let table = table(&[figure]);
@@ -212,6 +217,7 @@ mod tests {
             [
                 "| source | 1,000,000 /s (900,000–1,200,000) | defaults: 200,000 /s (once) | 5.0× | ≥ 300,000 /s; ≥ 5× | met |",
                 "|  |  | tuned: 250,000 /s (once) | 4.0× | ≥ 5× | **missed** |",
+                "|  |  | other: 500,000 /s (once) | 2.0× |  |  |",
             ]
         );
     }

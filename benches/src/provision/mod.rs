@@ -72,7 +72,8 @@ impl Group for Hosts {
          compares ACLs and topics, and its first run carries records through a probe connector. The peers have no module \
          for that, so it is left out for them, as is the rendering of templates and the making of certificates: they are \
          given the files as `provision` renders them. After every first run the files are compared to the byte; a second \
-         run must leave files and containers as they are. A first run is timed once per tool, on hosts from which \
+         run must leave files and containers as they are. The factor is promised against ansible-core; pyinfra is there to \
+         be looked at. A first run is timed once per tool, on hosts from which \
          container, image and files were removed; what is in Kafka stays. Second runs are medians of all rounds, the \
          tools taking turns.\n\n\
          20 ms more are added to every round trip by a proxy before each sshd (half in each direction, and the whole \
@@ -203,6 +204,7 @@ async fn parts(case: &Case<'_>, place: &str) -> anyhow::Result<Vec<Figure>> {
 
 fn figure(name: String, mut samples: BTreeMap<&str, Samples>, targets: Vec<Target>) -> Figure {
     let ours = samples.remove(Tool::Provision.name()).unwrap_or_default();
-    let peers = samples.into_iter().map(|(name, samples)| Peer { name: name.to_owned(), samples }).collect();
+    let peer = |(name, samples)| Peer { is_target: name == Tool::Ansible.name(), ..Peer::new(name, samples) };
+    let peers = samples.into_iter().map(peer).collect();
     Figure { name, unit: Unit::Seconds, ours, peers, targets }
 }

@@ -57,7 +57,7 @@ impl Group for Failover {
         let mut peers = Vec::new();
         for subject in &bench.subjects(&[&jvm::DEFAULTS])[1..] {
             let moved = moved_after(bench, *subject, &kafka, "failover-jvm", Signal::Term).await?;
-            peers.push(Peer { name: subject.name().to_owned(), samples: Samples(vec![moved.as_secs_f64()]) });
+            peers.push(Peer::new(subject.name(), Samples(vec![moved.as_secs_f64()])));
         }
         kafka.stop().await?;
         let figure = |name: &str, ours, peers, limit| Figure {

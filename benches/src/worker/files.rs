@@ -129,7 +129,7 @@ fn figure(
 ) -> Figure {
     let ours = samples.next().unwrap_or_default();
     let peers = subjects[1..].iter().zip(samples);
-    let peers = peers.map(|(subject, samples)| Peer { name: subject.name().to_owned(), samples }).collect();
+    let peers = peers.map(|(subject, samples)| Peer::new(subject.name(), samples)).collect();
     Figure { name: name.to_owned(), unit, ours, peers, targets }
 }
 

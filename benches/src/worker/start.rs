@@ -41,7 +41,7 @@ impl Group for Start {
         let secure = measure_on(bench, &kafka, Some(memory_after)).await?;
         kafka.stop().await?;
         let peers = |samples: Samples| match bench.peers {
-            Peers::Measured => vec![Peer { name: jvm::DEFAULTS.name.to_owned(), samples }],
+            Peers::Measured => vec![Peer::new(jvm::DEFAULTS.name, samples)],
             Peers::LeftOut => vec![],
         };
         let started = |place: &str, [ours, theirs]: [Samples; 2]| Figure {
