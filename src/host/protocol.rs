@@ -25,10 +25,12 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::OnDisconnect;
 
-/// What the remote side prints on both outputs directly before the script's own output.
+/// What the remote side prints on both outputs directly before the script's own output. Neither it nor [`FINISHED`] stands
+/// in the command line, which sudo or a login that is traced may print.
 pub(super) const BEGIN: &str = "@provision:begin@";
 
-/// What it prints on both directly after it. An output may also just end, when the script was killed.
+/// What it prints on both when all is over, also when nothing began. An output may just end as well: when a connection is
+/// lost, when there is no shell.
 const FINISHED: &str = "@provision:end@";
 
 /// Exit status of `timeout` when the limit ended the command.
@@ -52,11 +54,14 @@ const WRAPPER: &str = concat!(
     "read -r n m k || exit 125; ",
     "if [ -n \"$k\" ]; then s=$(head -c \"$k\"); else IFS= read -r s; s=$(echo \"$s\" | base64 -d); fi; ",
     "case $s in *\"# provision-end\") ;; *) exit 125 ;; esac; ",
-    "echo @provision:begin@; echo @provision:begin@ >&2; exec 3<&0; ",
+    "p=@provision:; echo ${p}begin@; echo ${p}begin@ >&2; exec 3<&0; ",
     "{ [ \"$n\" = 0 ] || head -c \"$n\" <&3; ",
     "if [ \"$m\" = watch ]; then ( exec <&3 >/dev/null 2>&1; while read -r l; do :; done; kill -0 $$ && kill -s TERM 0 ) & fi; } ",
-    "| ( exec 3<&-; eval \"$s\" ); e=$?; echo @provision:end@; echo @provision:end@ >&2; exit $e",
+    "| ( exec 3<&-; eval \"$s\" )",
 );
+
+/// What is done when the wrapper has ended, or sudo has refused it, or the time was over.
+const EPILOGUE: &str = "e=$?; p=@provision:; echo ${p}end@; echo ${p}end@ >&2; exit $e";
 
 /// Whether the wrapper is started through sudo, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,12 +74,12 @@ pub(super) enum Elevation {
 /// The command line for the login shell.
 pub(super) fn command_line(elevation: Elevation, limit: Duration) -> String {
     let seconds = limit.as_secs().max(1);
-    let wrapped = format!("timeout -k 5 {seconds} sh -c '{WRAPPER}'");
-    match elevation {
-        Elevation::None => wrapped,
-        Elevation::Sudo => format!("env LC_ALL=C sudo -n -- {wrapped}"),
-        Elevation::SudoWithPassword => format!("env LC_ALL=C sudo -S -p '' -- {wrapped}"),
-    }
+    let sudo = match elevation {
+        Elevation::None => "",
+        Elevation::Sudo => "LC_ALL=C sudo -n -- ",
+        Elevation::SudoWithPassword => "LC_ALL=C sudo -S -p \"\" -- ",
+    };
+    format!("sh -c '{sudo}timeout -k 5 {seconds} sh -c \"$0\"; {EPILOGUE}' '{WRAPPER}'")
 }
 
 /// What precedes the script's input on the stream.
@@ -124,8 +129,9 @@ mod tests {
 
     #[test]
     fn wrapper_is_safe_in_every_login_shell() {
-        assert!(!WRAPPER.contains(['\'', '\\', '!', '\n']));
-        assert!([BEGIN, FINISHED, END].iter().all(|marker| WRAPPER.contains(marker)));
+        let line = command_line(Elevation::SudoWithPassword, Duration::from_secs(7));
+        assert!(!line.contains(['\\', '!', '\n']) && line.matches('\'').count() == 4, "{line}");
+        assert!(WRAPPER.contains(END) && !line.contains(BEGIN) && !line.contains(FINISHED), "{line}");
     }
 
     #[test]
@@ -165,8 +171,8 @@ mod tests {
         let mut child = sh.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(stream).unwrap();
         let output = child.wait_with_output().unwrap();
-        assert_eq!(finished_at(&output.stdout, 0).is_some(), finished_at(&output.stderr, 0).is_some());
-        let end = finished_at(&output.stdout, 0).unwrap_or(output.stdout.len());
+        assert!(finished_at(&output.stderr, 0).is_some(), "{output:?}");
+        let end = finished_at(&output.stdout, 0).unwrap();
         let said = after_begin(&output.stdout[..end]).unwrap_or(b"never began");
         (output.status.code(), String::from_utf8(said.to_vec()).unwrap())
     }

@@ -24,6 +24,9 @@ const OUTPUT_LIMIT: u64 = 32 * 1024 * 1024;
 /// Room for what a look usually prints.
 const READ_AT_ONCE: usize = 16 * 1024;
 
+/// Exit status of sudo when it runs nothing.
+const SUDO_REFUSED: i32 = 1;
+
 /// How much longer than the remote side we wait, for a host that is gone without a word.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -133,14 +136,13 @@ impl RemoteHost {
         let outputs = outputs.map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
         let said = outputs.iter().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join("; ");
         let host = self.name.clone();
-        // Login shell and wrapper worked at connect: what stops the first script for root is sudo, whatever its words.
-        let is_untried = elevation == Elevation::Sudo && self.tried_sudo.get().is_none() && status != 127;
-        if is_untried || elevation != Elevation::None && said.contains("sudo:") {
+        // Login shell and wrapper worked at connect: what stops the first script for root with sudo's status is sudo,
+        // whatever its words.
+        let is_untried = self.tried_sudo.get().is_none() && status == SUDO_REFUSED;
+        if elevation != Elevation::None && (is_untried || said.contains("sudo:")) {
             let said = sudo_alone(&outputs);
             // Of a way that has led to root before, this is no more than a failure.
-            if elevation == Elevation::Sudo {
-                self.tried_sudo.get_or_init(|| Sudo::Unavailable { said: said.clone() });
-            }
+            self.tried_sudo.get_or_init(|| Sudo::Unavailable { said: said.clone() });
             return self.no_privilege(said);
         }
         if status == 127 {
@@ -193,12 +195,20 @@ impl Host for RemoteHost {
         let answer = async {
             running.stdin.write_all(&header).await.ok()?;
             running.stdin.flush().await.ok()?;
-            while running.stdout.read_buf(&mut said).await.ok()? > 0 {
+            loop {
+                let known = said.len();
+                let is_over = running.stdout.read_buf(&mut said).await.ok()? == 0;
                 if let Some(answer) = protocol::after_begin(&said).and_then(lock::answer) {
                     return Some(answer);
                 }
+                if is_over {
+                    return None;
+                }
+                if let Some(end) = protocol::finished_at(&said, known) {
+                    said.truncate(end);
+                    return None;
+                }
             }
-            None
         };
         match tokio::time::timeout(GRACE, answer).await {
             Ok(Some(lock::Answer::Locked)) => {
@@ -208,16 +218,15 @@ impl Host for RemoteHost {
             }
             Ok(Some(lock::Answer::Held(owner))) => Err(HostError::Locked { host: self.name.clone(), owner }),
             Ok(None) => {
-                let mut stderr = Vec::new();
-                let read = running.stderr.read_to_end(&mut stderr);
-                let ended = async { (read.await, running.status.await).1 };
+                let ended = async { (read(running.stderr).await, running.status.await) };
                 let ended = tokio::time::timeout(GRACE, ended).await.map_err(|_elapsed| unanswered(&said))?;
-                let status = ended.map_err(|error| self.lost(&command, error))?;
+                let (stderr, status) = (ended.0, ended.1.map_err(|error| self.lost(&command, error))?);
                 let Some(stdout) = protocol::after_begin(&said) else {
                     return Err(self.never_began(&command, elevation, status, [&stderr, &said]));
                 };
+                let stderr = protocol::after_begin(&stderr).unwrap_or(&stderr);
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                let output = Output { status, stdout: text(stdout), stderr: text(&stderr) };
+                let output = Output { status, stdout: text(stdout), stderr: text(stderr) };
                 Err(HostError::failed(&self.name, &command, output))
             }
             Err(_elapsed) => Err(unanswered(&said)),
@@ -309,8 +318,8 @@ impl RemoteHost {
             }
             return Err(self.never_began(command, elevation, status, [&stderr, &stdout]));
         };
-        if elevation == Elevation::Sudo {
-            self.tried_sudo.get_or_init(|| Sudo::Passwordless);
+        if elevation != Elevation::None {
+            self.tried_sudo.get_or_init(|| self.sudo.clone());
         }
         // `timeout -k` reports its second, harder signal as 137, which a script may report too.
         let hard_killed = status == 137 && started.elapsed() >= command.timeout;

@@ -25,7 +25,7 @@ pub(crate) struct Running {
     pub(crate) stderr: Box<dyn AsyncRead + Send + Unpin>,
     /// Resolves to the exit status; 128 + signal number when a signal ended the command.
     ///
-    /// Asked for when both outputs have come to their end: over SSH the status may arrive before them, and whoever
+    /// Asked for when both outputs have come to their end, or to that of the script: over SSH the status may arrive before them, and whoever
     /// takes it gives up what is still on its way.
     pub(crate) status: BoxFuture<'static, Result<i32, TransportError>>,
 }

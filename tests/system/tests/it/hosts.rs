@@ -79,7 +79,8 @@ async fn every_login_shell_and_sudo_model_is_understood() -> Result<()> {
 
     let right = Entry { sudo: "{ password: { env: RIGHT } }".to_owned(), ..Entry::new("right", &host) };
     let wrong = Entry { sudo: "{ password: { env: WRONG } }".to_owned(), ..Entry::new("wrong", &host) };
-    let none = Entry { address: addresses[0].clone(), ..Entry::new("none", &host) };
+    let none =
+        Entry { user: "refused".to_owned(), address: addresses[0].clone(), ..Entry::new("none", &host) };
     let program = Program::new(&host, vec![right.clone()])?;
     // With Docker absent, looking as root works and finds a change.
     program.expect(7, &["plan", "--only", "preflight,docker"]).await?;
@@ -87,7 +88,8 @@ async fn every_login_shell_and_sudo_model_is_understood() -> Result<()> {
     let run = program.run(&["plan", "--only", "preflight"]).await?;
     ensure!(run.exit != 0, "neither host can become root");
     ensure!(run.says("sudo refused the password"), "the wrong password is not named");
-    // By preflight, with everything else that the login user sees.
+    // By preflight, with everything else that the login user sees; a program in the background of the login keeps the
+    // outputs open meanwhile.
     ensure!(
         run.says("has no way to root: sudo: a password is required"),
         "the missing password is not named"
@@ -127,7 +129,9 @@ login in-tcsh tcsh
 login noisy bash
 login recorded recorded
 login busy bash
-echo 'sleep 1000 &' >/home/busy/.bashrc
+login refused bash
+rm /etc/sudoers.d/refused
+for user in busy refused; do echo 'sleep 1000 &' >/home/$user/.bashrc; done
 echo 'echo "provision-begin, or welcome"; echo careful >&2' | tee /home/noisy/.bashrc >/home/noisy/.profile
 "#;
 
