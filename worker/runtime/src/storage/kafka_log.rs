@@ -25,7 +25,7 @@ use crate::storage::writer::{Mark, Writer};
 
 /// Before asking for end offsets again.
 const RETRY: Duration = Duration::from_millis(250);
-/// For end offsets that the brokers, which can be reached, do not tell.
+/// For a topic and end offsets of which the brokers, which can be reached, do not know yet.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Before reading again what could not be read.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -93,7 +93,7 @@ impl KafkaLog {
             waiting: Vec::new(),
             gone: gone.clone(),
             is_looking: false,
-            denied_since: None,
+            denial: Denial::default(),
         };
         let follower = tokio::spawn(follower.run(inbox));
         let (unwritten, queue) = mpsc::unbounded_channel();
@@ -113,7 +113,8 @@ impl Drop for KafkaLog {
 impl TopicLog for KafkaLog {
     async fn read_to_end(&self) -> Result<(), LogError> {
         self.fault().map_or(Ok(()), Err)?;
-        let closed = || LogError::Closed { topic: self.topic.clone() };
+        // Whoever reads has ended: with a fault, or with the worker.
+        let closed = || self.fault().unwrap_or_else(|| LogError::Closed { topic: self.topic.clone() });
         let (done, answer) = oneshot::channel();
         self.requests.send(done).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
@@ -174,8 +175,29 @@ struct Follower {
     gone: Gone,
     /// Somebody looks whether the topic is still there.
     is_looking: bool,
+    denial: Denial,
+}
+
+/// What is believed of a topic that brokers deny.
+#[derive(Debug, Default)]
+struct Denial {
     /// Nobody knows the topic since then.
-    denied_since: Option<Instant>,
+    since: Option<Instant>,
+    /// Some broker knew it before. One that was made just now may not have got around.
+    was_there: bool,
+}
+
+impl Denial {
+    /// The topic is there.
+    fn is_over(&mut self) {
+        *self = Self { since: None, was_there: true };
+    }
+
+    /// Whether the topic is no more, when it was denied again just now.
+    fn is_believed(&mut self) -> bool {
+        let patience = if self.was_there { DENIAL } else { PATIENCE };
+        self.since.get_or_insert_with(Instant::now).elapsed() >= patience
+    }
 }
 
 type Ends = Result<BTreeMap<i32, i64>, LogError>;
@@ -230,7 +252,10 @@ impl Follower {
                     None => return,
                 },
                 Some(found) = found.recv() => match found {
-                    Found::Ends(done, Ok(ends)) => self.waiting.push(Waiting { ends, done }),
+                    Found::Ends(done, Ok(ends)) => {
+                        self.denial.was_there = true;
+                        self.waiting.push(Waiting { ends, done });
+                    }
                     // The asker may have given up.
                     Found::Ends(done, Err(error)) => drop(done.send(Err(error))),
                     Found::Topic(is_there) => {
@@ -272,7 +297,7 @@ impl Follower {
                 });
             }
             position.next = position.next.max(position.delivered).max(end.unwrap_or_default());
-            self.denied_since = None;
+            self.denial.is_over();
         }
         Ok(Read::On)
     }
@@ -280,13 +305,13 @@ impl Follower {
     /// Whether the topic is no more, after a look; see [`Found::Topic`].
     fn is_deleted(&mut self, is_there: Option<bool>) -> bool {
         match is_there {
-            Some(true) => self.denied_since = None,
-            Some(false) => {
-                return self.denied_since.get_or_insert_with(Instant::now).elapsed() >= DENIAL;
+            Some(true) => {
+                self.denial.is_over();
+                false
             }
-            None => {}
+            Some(false) => self.denial.is_believed(),
+            None => false,
         }
-        false
     }
 
     /// Whoever waits, and whoever comes, hears what became of the topic.
@@ -340,5 +365,27 @@ async fn patient_end_offsets(client: Client, topic: String, partitions: Vec<i32>
             }
             Err(source) => return Err(LogError::EndOffsets { topic, source: Box::new(source) }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_topic_that_nobody_knew_yet_is_denied_for_longer() {
+        let mut denial = Denial::default();
+        assert!(!denial.is_believed());
+        tokio::time::advance(DENIAL).await;
+        assert!(!denial.is_believed(), "it may have been made just now");
+        denial.is_over();
+        assert!(!denial.is_believed());
+        tokio::time::advance(DENIAL).await;
+        assert!(denial.is_believed());
+
+        let mut denial = Denial::default();
+        assert!(!denial.is_believed());
+        tokio::time::advance(PATIENCE).await;
+        assert!(denial.is_believed());
     }
 }
