@@ -15,6 +15,11 @@ impl ConnectorName {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The group of its tasks' consumers, if it is a sink and nothing else is said (`SinkUtils`).
+    pub(crate) fn consumer_group(&self) -> String {
+        format!("connect-{self}")
+    }
 }
 
 impl From<&str> for ConnectorName {

@@ -69,6 +69,8 @@ const OURS_TO_DECIDE: &[&str] = &[
 const USUAL_BATCH: usize = 1_000_000;
 /// Room for a few of them, in the place of the JVM's 32 MiB: a worker has many tasks, and each has its own.
 const USUAL_MEMORY: usize = 4 * 1024 * 1024;
+/// What the JVM has room for: a request that may be larger than usual must find it here as well.
+const JAVA_MEMORY: usize = 32 * 1024 * 1024;
 
 /// Reads the settings of a Java producer; those that are not there have Kafka's defaults, but for batches and memory.
 pub(crate) fn from_java(java: &BTreeMap<String, String>) -> Result<ProducerConfig, Vec<Problem>> {
@@ -90,7 +92,7 @@ pub(crate) fn from_java(java: &BTreeMap<String, String>) -> Result<ProducerConfi
         is_idempotent: reader.one_of(IDEMPOTENCE, default.is_idempotent, &yes_or_no),
         batch_size: reader.bytes(BATCH_SIZE, USUAL_BATCH.min(max_request_size)),
         linger: reader.millis(LINGER, default.linger),
-        buffer_memory: reader.bytes(BUFFER_MEMORY, USUAL_MEMORY),
+        buffer_memory: reader.bytes(BUFFER_MEMORY, USUAL_MEMORY.max(max_request_size.min(JAVA_MEMORY))),
         max_request_size,
         compression: reader.one_of(
             COMPRESSION,
@@ -203,6 +205,15 @@ mod tests {
             metadata_max_age: Duration::from_secs(11),
         };
         assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn a_larger_request_finds_room() {
+        let room = |size: &str| read(&[("max.request.size", size)]).unwrap().buffer_memory;
+        assert_eq!(
+            (room("1048576"), room("20971520"), room("99999999")),
+            (USUAL_MEMORY, 20 << 20, JAVA_MEMORY)
+        );
     }
 
     #[test]

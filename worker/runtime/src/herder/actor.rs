@@ -25,7 +25,7 @@ use crate::herder::{ConnectorKind, ConnectorStatus, RestartScope, task_configs};
 use crate::membership::member::{Assigned, GroupEvent, JoinId, MemberHandle, Owners};
 use crate::membership::session::Session;
 use crate::metrics::group::GroupMetrics;
-use crate::names::{ConnectorName, RawConfig, TaskId};
+use crate::names::{ConnectorName, RawConfig, TargetState, TaskId};
 use crate::plugins::connector_config::ConnectorSettings;
 use crate::storage::cluster_state::Change;
 use crate::storage::config_store::ConfigStore;
@@ -348,15 +348,20 @@ impl Actor {
     async fn runner_event(&mut self, event: WorkerEvent) {
         match event {
             WorkerEvent::TasksNeeded(name) => {
-                let settings =
-                    self.parts.configs.look(|s| s.config(&name).map(|c| ConnectorSettings::read(c)));
-                if let Some(settings) = settings {
-                    self.parts.worker.ask_for_tasks(&name, settings.tasks_max);
+                if let Some(config) = self.parts.configs.look(|s| s.config(&name).cloned()) {
+                    self.parts.worker.ask_for_tasks(&name, self.settings(&config).tasks_max);
                 }
             }
-            WorkerEvent::TasksPlanned(name, Ok(plan)) => {
+            // Of an instance that is gone, with a configuration that may be gone as well; and who is stopped has no tasks.
+            WorkerEvent::TasksPlanned(name, _, stop)
+                if stop.is_cancelled()
+                    || self.parts.configs.look(|s| s.target(&name)) == TargetState::Stopped =>
+            {
+                tracing::debug!(connector = %name, "tasks that are not wanted any more");
+            }
+            WorkerEvent::TasksPlanned(name, Ok(plan), _) => {
                 let Some(config) = self.parts.configs.look(|s| s.config(&name).cloned()) else { return };
-                let settings = ConnectorSettings::read(&config);
+                let settings = self.settings(&config);
                 let count = task_configs::check_count(&name, plan.configs.len(), settings.tasks_max);
                 if let Err(message) = count {
                     if settings.enforce_tasks_max {
@@ -367,13 +372,21 @@ impl Actor {
                 }
                 self.publish(name, task_configs::raw_configs(plan, &config)).await;
             }
-            WorkerEvent::TasksPlanned(name, Err(error)) if error.is_retriable() => {
+            WorkerEvent::TasksPlanned(name, Err(error), _) if error.is_retriable() => {
                 tracing::warn!(connector = %name, error = &error as &dyn std::error::Error, "no task configs yet, asking again");
                 self.parts.worker.ask_again_later(&name, PLAN_RETRY);
             }
-            WorkerEvent::TasksPlanned(name, Err(error)) => {
+            WorkerEvent::TasksPlanned(name, Err(error), _) => {
                 self.parts.worker.fail_connector(&name, error);
             }
+        }
+    }
+
+    /// The settings of a configuration, with variables replaced as far as they can be.
+    fn settings(&self, config: &RawConfig) -> ConnectorSettings {
+        match self.parts.config.providers.resolve_map(config) {
+            Ok(resolved) => ConnectorSettings::read(&resolved),
+            Err(_told_by_the_connector_itself) => ConnectorSettings::read(config),
         }
     }
 

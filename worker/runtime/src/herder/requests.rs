@@ -232,7 +232,9 @@ impl Actor {
     ) -> Result<(), HerderError> {
         self.must_lead()?;
         self.must_know(name)?;
-        if self.parts.configs.look(|s| s.has_applied(name, &tasks)) {
+        // The owner may not know yet that it was stopped.
+        let is_stopped = self.parts.configs.look(|s| s.target(name)) == TargetState::Stopped;
+        if is_stopped && !tasks.is_empty() || self.parts.configs.look(|s| s.has_applied(name, &tasks)) {
             return Ok(());
         }
         self.parts.configs.put_tasks(name, tasks).await.map_err(HerderError::Store)

@@ -22,12 +22,10 @@ pub(crate) fn plan(status: &ConnectorStatus, scope: RestartScope) -> RestartPlan
 pub(crate) fn announced(mut status: ConnectorStatus, plan: &RestartPlan) -> ConnectorStatus {
     if plan.restarts_connector {
         status.connector.state = State::Restarting;
-        status.connector.trace = None;
     }
     for (id, task) in &mut status.tasks {
         if plan.tasks.contains(id) {
             task.state = State::Restarting;
-            task.trace = None;
         }
     }
     status

@@ -4,10 +4,10 @@ use connect_api::{ConfigKey, ConfigValue, ConverterKind, ParsedValue};
 
 use crate::config::WorkerConfig;
 use crate::config::providers::ConfigProviders;
-use crate::names::RawConfig;
+use crate::names::{ConnectorName, RawConfig};
 use crate::plugins::builtin::PLUGINS;
 use crate::plugins::registry::{self, Connector, Make, Plugin, PluginError};
-use crate::plugins::{connector_config, converters};
+use crate::plugins::{connector_config, converters, topic_pattern};
 
 /// What there is to say about every key.
 #[derive(Debug)]
@@ -212,7 +212,7 @@ fn check_sink(judgement: &mut Judgement, config: &RawConfig, worker: &WorkerConf
         _ => {}
     }
     if let Some(pattern) = config.get("topics.regex").filter(|p| !p.trim().is_empty())
-        && let Err(error) = regex::Regex::new(pattern)
+        && let Err(error) = topic_pattern::extended(pattern)
     {
         judgement.blame(
             "topics.regex",
@@ -226,6 +226,14 @@ fn check_sink(judgement: &mut Judgement, config: &RawConfig, worker: &WorkerConf
             worker.group_id, worker.group_id
         );
         judgement.blame("consumer.override.group.id", error);
+    }
+    let name = config.get("name").map(|name| ConnectorName::from(name.trim()));
+    if let Some(name) = name.filter(|name| group.is_none() && name.consumer_group() == worker.group_id) {
+        let error = format!(
+            "Consumer group for sink connector named {name} conflicts with Connect worker group {}",
+            worker.group_id
+        );
+        judgement.blame("name", error);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::WorkerConfig;
-use crate::names::{ConnectorName, RawConfig, TaskId};
+use crate::names::{RawConfig, TaskId};
 
 pub(crate) fn producer(
     config: &WorkerConfig,
@@ -26,14 +26,10 @@ pub(crate) fn consumer(
     connector: &RawConfig,
     id: &TaskId,
 ) -> BTreeMap<String, String> {
-    let (client_id, group) = (format!("connector-consumer-{id}"), consumer_group(&id.connector));
+    let (client_id, group) = (format!("connector-consumer-{id}"), id.connector.consumer_group());
     let built_in =
         [("client.id", client_id.as_str()), ("group.id", group.as_str()), ("auto.offset.reset", "earliest")];
     merge(config, &built_in, "consumer.", connector, "consumer.override.")
-}
-
-pub(crate) fn consumer_group(connector: &ConnectorName) -> String {
-    format!("connect-{connector}")
 }
 
 fn merge(

@@ -22,6 +22,7 @@ use crate::names::{ConnectorName, RawConfig, State, TargetState, TaskId};
 use crate::plugins::connector_config::ConnectorSettings;
 use crate::plugins::converters::Converters;
 use crate::plugins::registry::{self, Connector, Plugin};
+use crate::plugins::topic_pattern;
 use crate::storage::offset_store::OffsetStore;
 use crate::storage::status_store::StatusStore;
 use crate::worker::connector_runner::{ConnectorCommand, ConnectorRunner};
@@ -61,6 +62,15 @@ struct RunningConnector {
     commands: mpsc::Sender<ConnectorCommand>,
     reporter: Reporter<ConnectorName>,
     runner: JoinHandle<()>,
+}
+
+impl RunningConnector {
+    /// One that could not be started.
+    fn ended(reporter: Reporter<ConnectorName>, target: TargetState, runtime: &Handle) -> Self {
+        let (commands, _) = mpsc::channel(1);
+        let (target, _) = watch::channel(target);
+        Self { stop: CancellationToken::new(), target, commands, reporter, runner: runtime.spawn(async {}) }
+    }
 }
 
 struct RunningTask {
@@ -124,7 +134,13 @@ impl Worker {
             Err(error) => {
                 tracing::error!(connector = %name, error = &error as &dyn std::error::Error, "connector failed to start");
                 self.around.registry.numbers().connector_startups.record(false);
-                self.connector_reporter(name, version).report(State::Failed, Some(error.java_trace())).await;
+                let reporter = self.connector_reporter(name, version);
+                reporter.report(State::Failed, Some(error.java_trace())).await;
+                // It is here all the same: a restart and a better configuration are for whoever has it. Until then it
+                // has failed, whoever is told to stop it.
+                reporter.mute();
+                self.connectors
+                    .insert(name.clone(), RunningConnector::ended(reporter, target, &self.around.runtime));
             }
         }
     }
@@ -205,12 +221,13 @@ impl Worker {
     pub(crate) fn ask_for_tasks(&self, name: &ConnectorName, max: usize) {
         let Some(running) = self.connectors.get(name) else { return };
         let (commands, events, name) = (running.commands.clone(), self.around.events.clone(), name.clone());
+        let stop = running.stop.clone();
         self.around.runtime.spawn(async move {
             let (answer, plan) = oneshot::channel();
             let is_asked = commands.send(ConnectorCommand::TaskConfigs(max, answer)).await.is_ok();
             if let (true, Ok(Some(plan))) = (is_asked, plan.await) {
                 // A herder that is gone needs no tasks.
-                let _ = events.send(WorkerEvent::TasksPlanned(name, plan));
+                let _ = events.send(WorkerEvent::TasksPlanned(name, plan, stop));
             }
         });
     }
@@ -411,7 +428,11 @@ fn unresolved(error: crate::config::providers::ProviderError) -> ConnectError {
 fn topics(config: &RawConfig) -> Vec<String> {
     match config.get("topics.regex").map(|p| p.trim()).filter(|p| !p.is_empty()) {
         // Java matches the whole name.
-        Some(pattern) => vec![format!("^({pattern})$")],
+        Some(pattern) => {
+            // What cannot be said to librdkafka is refused before it is stored.
+            let pattern = topic_pattern::extended(pattern).unwrap_or_else(|_| pattern.to_owned());
+            vec![format!("^({pattern})$")]
+        }
         None => {
             let list = config.get("topics").map(String::as_str).unwrap_or_default();
             list.split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect()

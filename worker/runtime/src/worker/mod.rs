@@ -18,6 +18,7 @@ pub(crate) mod source_runner;
 pub(crate) mod submitted_offsets;
 
 use connect_api::ConnectError;
+use tokio_util::sync::CancellationToken;
 
 use crate::names::ConnectorName;
 use crate::worker::connector_runner::TaskPlan;
@@ -27,5 +28,6 @@ use crate::worker::connector_runner::TaskPlan;
 pub(crate) enum WorkerEvent {
     /// The connector was started, or asks for it itself: make its task configs anew.
     TasksNeeded(ConnectorName),
-    TasksPlanned(ConnectorName, Result<TaskPlan, ConnectError>),
+    /// What the connector has planned, and what is cancelled when that instance of it is stopped.
+    TasksPlanned(ConnectorName, Result<TaskPlan, ConnectError>, CancellationToken),
 }

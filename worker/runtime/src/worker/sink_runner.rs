@@ -340,6 +340,10 @@ impl SinkRunner {
                 self.progress.pending = None;
                 let beginnings = self.progress.offsets.rewind();
                 self.consumer.seek(&beginnings);
+                // Nothing waits to be delivered again any more.
+                if std::mem::take(&mut self.progress.is_held) {
+                    self.resume_consumer();
+                }
             }
         }
         Ok(())

@@ -119,12 +119,20 @@ async fn hanging_connector_blocks_nothing() {
         let planned = async {
             loop {
                 match heard.recv().await.unwrap() {
-                    WorkerEvent::TasksPlanned(name, plan) if name == well => break plan.unwrap(),
+                    WorkerEvent::TasksPlanned(name, plan, _) if name == well => break plan.unwrap(),
                     _ => {}
                 }
             }
         };
         assert_eq!(planned.await.configs.len(), 1, "{}", plugin.class);
+
+        let unknown = ConnectorName::from("unknown");
+        let nothing: RawConfig = [("connector.class".to_owned(), "Nothing".to_owned())].into();
+        worker.start_connector(&unknown, &nothing, TargetState::Started).await;
+        assert_eq!(status.connector(&unknown).unwrap().state, State::Failed, "{}", plugin.class);
+        assert!(worker.has_connector(&unknown), "a restart is for whoever has it");
+        worker.stop_connectors(std::slice::from_ref(&unknown), true).await;
+        assert_eq!(status.connector(&unknown).unwrap().state, State::Failed, "{}", plugin.class);
 
         let began = Instant::now();
         worker.stop_connectors(&[hanging.clone(), well.clone()], true).await;
