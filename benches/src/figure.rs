@@ -96,10 +96,10 @@ impl Figure {
     /// Whether a promise is broken.
     pub(crate) fn is_missed(&self) -> bool {
         let ours = self.ours.median();
-        self.targets.iter().any(|target| match (target.is_relative(), self.peers.as_slice()) {
+        let held_against: Vec<&Peer> = self.peers.iter().filter(|peer| peer.is_target).collect();
+        self.targets.iter().any(|target| match (target.is_relative(), held_against.as_slice()) {
             (true, peers @ [_, ..]) => {
-                let mut held_against = peers.iter().filter(|peer| peer.is_target);
-                held_against.any(|peer| !target.is_met(ours, Some(peer.samples.median())))
+                peers.iter().any(|peer| !target.is_met(ours, Some(peer.samples.median())))
             }
             _ => !target.is_met(ours, None),
         })

@@ -241,8 +241,8 @@ pub(crate) fn parse_brokers(brokers: &[Broker], answer: &str) -> Vec<BrokerAnswe
             Some("connected") => BrokerAnswer::Connected,
             Some("unresolved") => BrokerAnswer::Unresolved,
             Some("refused") => BrokerAnswer::Refused,
-            Some("silent") => BrokerAnswer::Silent,
-            _ => BrokerAnswer::Untried,
+            Some("untried") => BrokerAnswer::Untried,
+            _ => BrokerAnswer::Silent,
         }
     };
     (0..brokers.len()).map(answer).collect()
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!((held[1].is_ours, &held[1].unit), (true, &None));
         assert_eq!(
             answers.brokers,
-            [BrokerAnswer::Connected, BrokerAnswer::Unresolved, BrokerAnswer::Untried]
+            [BrokerAnswer::Connected, BrokerAnswer::Unresolved, BrokerAnswer::Silent]
         );
     }
 

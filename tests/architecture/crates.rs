@@ -156,7 +156,12 @@ fn every_dependency_is_used() {
         let roots = ["src"].iter().chain(tests).map(|folder| format!("{member}{folder}"));
         let code: String = roots.map(|root| text_below(&root)).collect();
         for (dependency, (line, _)) in &manifest.dependencies {
-            if !code.contains(&format!("{}::", dependency.replace('-', "_"))) {
+            let path = format!("{}::", dependency.replace('-', "_"));
+            let is_whole = |(at, _): (usize, &str)| {
+                let before = code[..at].chars().next_back();
+                before.is_none_or(|c| !(c.is_alphanumeric() || matches!(c, '_' | ':')))
+            };
+            if !code.match_indices(&path).any(is_whole) {
                 problems
                     .push(format!("{}:{line}: {} has no use for {dependency}", manifest.path, manifest.name));
             }

@@ -21,6 +21,11 @@ const REFUSED: [&str; 5] = [
     "topic.creation.",
 ];
 
+/// Whether the worker refuses a connector with such a setting.
+fn is_refused(key: &str) -> bool {
+    REFUSED.iter().any(|refused| key == *refused || refused.ends_with('.') && key.starts_with(refused))
+}
+
 impl Validator<'_, '_> {
     pub(super) fn connectors(
         &mut self,
@@ -110,19 +115,28 @@ impl Validator<'_, '_> {
                 self.converter(Some(class), &path.key(key));
             }
         }
-        for (key, _) in config.iter().filter(|(_, value)| !value.trim().is_empty()) {
-            if REFUSED
-                .iter()
-                .any(|refused| key == refused || refused.ends_with('.') && key.starts_with(refused))
-            {
-                let message = format!("the worker does not support {key} yet");
-                self.report.problem(&path.key(key), message, "remove it");
-            }
+        for (key, _) in config.iter().filter(|(key, value)| is_refused(key) && !value.trim().is_empty()) {
+            let message = format!("the worker does not support {key} yet");
+            self.report.problem(&path.key(key), message, "remove it");
         }
         let tasks = config.get("tasks.max").filter(|value| !is_reference(value));
         if let Some(tasks) = tasks.filter(|tasks| tasks.parse::<i32>().ok().is_none_or(|tasks| tasks < 1)) {
             let hint = "the most tasks that the connector may be split into, such as 4";
             self.report.problem(&path.key("tasks.max"), format!("expected 1 or more, found {tasks:?}"), hint);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_is_what_the_worker_refuses() {
+        let worker = include_str!("../../../worker/runtime/src/plugins/validate.rs");
+        let (_, body) = worker.split_once("fn refuse_what_is_not_there(").unwrap();
+        let (body, _) = body.split_once("\n}\n").unwrap();
+        let words = body.split('"').skip(1).step_by(2).filter(|word| !word.contains(' '));
+        assert_eq!(words.collect::<Vec<_>>(), REFUSED);
     }
 }
