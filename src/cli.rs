@@ -84,7 +84,7 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
-    /// For a command that runs these phases and no other.
+    /// For a command that has no choice of phases: these, or every one if none is named.
     pub(crate) fn of(hosts: HostsArgs, phases: &[&str]) -> Self {
         let only = phases.iter().map(|&phase| phase.to_owned()).collect();
         Self { hosts, only, skip: Vec::new(), worker: None }

@@ -77,7 +77,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         arguments.page.or_else(|| (scale == Scale::Full && !arguments.ours).then(report::default_page));
     let rounds = if arguments.quick { 1 } else { arguments.rounds.max(1) };
     let programs = match (arguments.programs, scale) {
-        (Some(folder), _) => folder,
+        (Some(folder), _) => std::path::absolute(folder)?,
         (None, Scale::Quick) => programs::beside()?,
         (None, Scale::Full) => programs::build().await?,
     };

@@ -75,7 +75,7 @@ impl ConnectError {
             Self::NoRoute { .. } => {
                 Some("give the host's IP address as its `address`, or choose another `bind`".into())
             }
-            Self::HiddenMarker { path, .. } => Some(format!("look at the host what `cat {path}` says")),
+            Self::HiddenMarker { path, .. } => Some(format!("see what `cat {path}` says there")),
             Self::Foreign { folder, .. } => Some(format!(
                 "bring {folder} from the control machine that made the cluster (it is private: use scp -r), then run \
                  again; nothing is minted anew in silence"

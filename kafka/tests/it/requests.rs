@@ -129,11 +129,6 @@ async fn a_frame_of_absurd_size_is_an_error() {
     assert!(matches!(error, Error::Wire { source: WireError::FrameSize { .. }, .. }), "{error:?}");
 }
 
-/// Until every task waits: the clock of these tests stands still before.
-async fn until_idle() {
-    tokio::time::sleep(Duration::from_secs(1)).await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_lost_connection_is_opened_again() {
     let script = Arc::new(Script::new(|asked| match &asked.request {
@@ -148,7 +143,7 @@ async fn a_lost_connection_is_opened_again() {
     client.all_topics().await.unwrap();
     assert_eq!(script.times_dialed(), 2);
     // The second connection was closed while nobody asked anything; the next request does not even notice.
-    until_idle().await;
+    tokio::time::timeout(Duration::from_secs(60), script.until_left(1)).await.expect("it is seen");
     client.all_topics().await.unwrap();
     assert_eq!(script.times_dialed(), 3);
     assert_eq!(script.times_asked(ApiKey::Metadata), 3 + 3, "one of each connection is the first request");

@@ -31,7 +31,7 @@ use tokio_rustls::TlsAcceptor;
 /// What the broker does with a request.
 pub(crate) enum Reply {
     Answer(ResponseKind),
-    /// Answers, and hangs up.
+    /// Answers, and says no more; waits for the client to go, see [`Script::until_left`].
     Farewell(ResponseKind),
     WrongCorrelation(ResponseKind),
     Bytes(Vec<u8>),
@@ -62,6 +62,8 @@ pub(crate) struct Script {
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) dialed: AtomicUsize,
     pub(crate) asked: Arc<Mutex<Vec<(usize, ApiKey)>>>,
+    /// Connections that the client has closed after a farewell.
+    pub(crate) left: AtomicUsize,
     pub(crate) news: Notify,
 }
 
@@ -75,6 +77,7 @@ impl Script {
             tls: None,
             dialed: AtomicUsize::new(0),
             asked: Arc::default(),
+            left: AtomicUsize::new(0),
             news: Notify::new(),
         }
     }
@@ -93,9 +96,18 @@ impl Script {
 
     /// Waits until something was asked so often.
     pub(crate) async fn until_asked(&self, api: ApiKey, times: usize) {
+        self.until(|| self.times_asked(api) >= times).await;
+    }
+
+    /// Waits until the client has closed so many connections that were said farewell to.
+    pub(crate) async fn until_left(&self, times: usize) {
+        self.until(|| self.left.load(Ordering::SeqCst) >= times).await;
+    }
+
+    async fn until(&self, is_so: impl Fn() -> bool) {
         loop {
             let news = self.news.notified();
-            if self.times_asked(api) >= times {
+            if is_so() {
                 return;
             }
             news.await;
@@ -184,6 +196,11 @@ async fn serve(script: &Script, broker: Endpoint, connection: usize, mut stream:
             Reply::Answer(response) => send(&mut stream, header.correlation_id, &response, version).await,
             Reply::Farewell(response) => {
                 send(&mut stream, header.correlation_id, &response, version).await;
+                stream.shutdown().await.unwrap();
+                let seen = stream.read_u8().await;
+                assert!(seen.is_err(), "it was asked more after a farewell");
+                script.left.fetch_add(1, Ordering::SeqCst);
+                script.news.notify_waiters();
                 return;
             }
             Reply::WrongCorrelation(response) => {

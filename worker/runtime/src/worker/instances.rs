@@ -359,7 +359,7 @@ impl Worker {
             }
             Some(Connector::Sink(sink)) => {
                 let settings = client_settings::consumer(&around.config, &connector, &order.id);
-                let topics = topics(&connector);
+                let topics = topics(&connector)?;
                 let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
                 let consumer = SinkConsumer::open(&settings, &topics);
                 let consumer = consumer
@@ -425,19 +425,18 @@ fn unresolved(error: crate::config::providers::ProviderError) -> ConnectError {
 }
 
 /// What a sink subscribes to, in librdkafka's form: a pattern begins with `^`.
-fn topics(config: &RawConfig) -> Vec<String> {
-    match config.get("topics.regex").map(|p| p.trim()).filter(|p| !p.is_empty()) {
-        // Java matches the whole name.
-        Some(pattern) => {
-            // What cannot be said to librdkafka is refused before it is stored.
-            let pattern = topic_pattern::extended(pattern).unwrap_or_else(|_| pattern.to_owned());
-            vec![format!("^({pattern})$")]
-        }
-        None => {
-            let list = config.get("topics").map(String::as_str).unwrap_or_default();
-            list.split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect()
-        }
-    }
+///
+/// Errors: a pattern that cannot be said there, of a connector that another worker has taken.
+fn topics(config: &RawConfig) -> Result<Vec<String>, ConnectError> {
+    let Some(pattern) = config.get("topics.regex").map(|p| p.trim()).filter(|p| !p.is_empty()) else {
+        let list = config.get("topics").map(String::as_str).unwrap_or_default();
+        return Ok(list.split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect());
+    };
+    let pattern = topic_pattern::extended(pattern).map_err(|e| {
+        ConnectError::config(format!("topics.regex={pattern} cannot be followed")).with_source(e)
+    })?;
+    // Java matches the whole name.
+    Ok(vec![format!("^({pattern})$")])
 }
 
 #[cfg(test)]

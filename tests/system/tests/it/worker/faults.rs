@@ -41,13 +41,17 @@ impl Writer {
         let mut file = File::options().create(true).append(true).open(file).unwrap();
         let task = tokio::spawn(async move {
             let mut next = first;
-            while stopped.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
-                let block: String = (next..next + 10).map(|n| format!("line {n}\n")).collect();
-                file.write_all(block.as_bytes()).unwrap();
-                next += 10;
-                tokio::time::sleep(Duration::from_millis(20)).await;
+            let mut pace = tokio::time::interval(Duration::from_millis(20));
+            loop {
+                tokio::select! {
+                    _ = &mut stopped => return next,
+                    _ = pace.tick() => {
+                        let block: String = (next..next + 10).map(|n| format!("line {n}\n")).collect();
+                        file.write_all(block.as_bytes()).unwrap();
+                        next += 10;
+                    }
+                }
             }
-            next
         });
         Self { stop, task }
     }
